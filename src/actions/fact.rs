@@ -1,0 +1,138 @@
+//! Facts: the one way in which a step's output reaches another step. A closed list; found by checks, so that each can always
+//! be looked up again.
+
+use crate::world::{Error, Result};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+
+/// The kinds of facts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FactKind {
+    /// Cloud id of the run's SSH key.
+    SshKeyId,
+    /// Cloud id of the private network.
+    NetworkId,
+    /// Cloud id of the firewall.
+    FirewallId,
+    /// Cloud id of the placement group.
+    PlacementGroupId,
+    /// Cloud id of a node's server.
+    ServerId,
+    /// A node's public address.
+    NodeAddress,
+    /// A node's address towards its peers: private, or public where there is no private network.
+    PeerAddress,
+    /// The host key that a node serves.
+    HostKey,
+    /// The host key that a node is about to serve.
+    NextHostKey,
+    /// SHA-256 of the K3s binary that nodes must run.
+    K3sDigest,
+    /// SHA-256 of the cluster's admin kubeconfig, which lies in the run's secrets.
+    Kubeconfig,
+    /// Cloudflare's id of the zone.
+    ZoneId,
+}
+
+impl FactKind {
+    const NAMES: [(Self, &'static str); 12] = [
+        (Self::SshKeyId, "ssh_key.id"),
+        (Self::NetworkId, "network.id"),
+        (Self::FirewallId, "firewall.id"),
+        (Self::PlacementGroupId, "placement_group.id"),
+        (Self::ServerId, "server.id"),
+        (Self::NodeAddress, "node.address"),
+        (Self::PeerAddress, "node.peer_address"),
+        (Self::HostKey, "host.key"),
+        (Self::NextHostKey, "host.next_key"),
+        (Self::K3sDigest, "k3s.digest"),
+        (Self::Kubeconfig, "kubeconfig.digest"),
+        (Self::ZoneId, "zone.id"),
+    ];
+    /// The name used in journals and messages.
+    pub fn name(self) -> &'static str {
+        Self::NAMES.iter().find(|(kind, _)| *kind == self).map_or("", |(_, name)| name)
+    }
+    /// The inverse of [`FactKind::name`].
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::NAMES.iter().find(|(_, n)| *n == name).map(|(kind, _)| *kind)
+    }
+}
+
+/// One fact: `node.address[node-1] = 203.0.113.7`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fact {
+    /// Its kind.
+    pub kind: FactKind,
+    /// The node it is about; `None` for the whole cluster.
+    pub node: Option<String>,
+    /// Never a secret.
+    pub value: String,
+}
+
+impl fmt::Display for Fact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.node {
+            Some(node) => write!(f, "{}[{node}]={}", self.kind.name(), self.value),
+            None => write!(f, "{}={}", self.kind.name(), self.value),
+        }
+    }
+}
+
+/// A set of facts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Facts(BTreeMap<(FactKind, Option<String>), String>);
+
+impl Facts {
+    /// No facts.
+    pub fn none() -> Self {
+        Self::default()
+    }
+    /// With a fact about the whole cluster.
+    #[must_use]
+    pub fn with(mut self, kind: FactKind, value: impl fmt::Display) -> Self {
+        self.0.insert((kind, None), value.to_string());
+        self
+    }
+    /// With a fact about one node.
+    #[must_use]
+    pub fn of(mut self, kind: FactKind, node: &str, value: impl fmt::Display) -> Self {
+        self.0.insert((kind, Some(node.to_owned())), value.to_string());
+        self
+    }
+    /// Takes these in; later ones win.
+    pub fn learn(&mut self, more: &Facts) {
+        self.0.extend(more.0.iter().map(|(k, v)| (k.clone(), v.clone())));
+    }
+    /// Adds one.
+    pub fn insert(&mut self, fact: Fact) {
+        self.0.insert((fact.kind, fact.node), fact.value);
+    }
+    /// All, in order.
+    pub fn iter(&self) -> impl Iterator<Item = Fact> + '_ {
+        self.0.iter().map(|((kind, node), value)| Fact { kind: *kind, node: node.clone(), value: value.clone() })
+    }
+    /// Looks one up.
+    pub fn find(&self, kind: FactKind, node: Option<&str>) -> Option<&str> {
+        self.0.get(&(kind, node.map(str::to_owned))).map(String::as_str)
+    }
+    /// Looks one up that a needed step must have provided.
+    pub fn text(&self, kind: FactKind, node: Option<&str>) -> Result<&str> {
+        self.find(kind, node).ok_or_else(|| {
+            let of = node.map(|n| format!("[{n}]")).unwrap_or_default();
+            Error::fatal(format!("fact {}{of} is not known", kind.name()))
+                .remedy("a needed step must provide it; `relight validate` names the playbook's line")
+        })
+    }
+    /// As a cloud id.
+    pub fn id(&self, kind: FactKind, node: Option<&str>) -> Result<i64> {
+        let text = self.text(kind, node)?;
+        text.parse().map_err(|_| Error::fatal(format!("fact {} is no id: {text}", kind.name())))
+    }
+    /// As an address.
+    pub fn address(&self, kind: FactKind, node: &str) -> Result<IpAddr> {
+        let text = self.text(kind, Some(node))?;
+        text.parse().map_err(|_| Error::fatal(format!("fact {}[{node}] is no address: {text}", kind.name())))
+    }
+}

@@ -1,0 +1,10 @@
+//! What steps do: one file per action, each a read-only look and an apply that is safe to repeat.
+//!
+//! To add an action: a file here with a type that implements [`Action`], and two lines in `action.rs`: its name and its
+//! parameters in [`action`]'s match.
+
+mod action;
+mod fact;
+
+pub use action::*;
+pub use fact::{Fact, FactKind, Facts};

@@ -1,0 +1,7 @@
+//! relight brings a K3s cluster back.
+
+pub mod actions;
+pub mod config;
+pub mod engine;
+pub mod playbook;
+pub mod world;

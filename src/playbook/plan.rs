@@ -1,0 +1,81 @@
+//! A playbook after expansion: which steps, in which order.
+
+use crate::actions::Action;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A playbook whose node sets are bound and whose references are resolved.
+#[derive(Clone)]
+pub struct Plan {
+    /// `rebuild`.
+    pub name: String,
+    /// The disaster it mends: `total-loss`.
+    pub mends: String,
+    /// One sentence.
+    pub summary: String,
+    /// In an order in which every step stands behind what it needs.
+    pub steps: Vec<Step>,
+    /// SHA-256 of the playbook's text.
+    pub digest: String,
+}
+
+/// One step of a plan.
+#[derive(Clone)]
+pub struct Step {
+    /// `server[node-2]`, or `network` for a step that is for the whole cluster.
+    pub id: String,
+    /// The configuration's node key, where the step is per node.
+    pub node: Option<String>,
+    /// The action's name: `server.ensure`.
+    pub action_name: String,
+    /// What it does.
+    pub action: Arc<dyn Action>,
+    /// Indices into [`Plan::steps`] of the steps that must be done before, all smaller than its own.
+    pub needs: Vec<usize>,
+    /// How long it usually takes; for forecast and bar.
+    pub expected: Duration,
+    /// How long it may take, retries and waiting included.
+    pub deadline: Duration,
+    /// What must be answered before it starts.
+    pub gate: Gate,
+    /// Whether a person may go on in spite of what its check refuses.
+    pub evidence: bool,
+    /// Whether it must never be repeated after an unknown outcome without evidence or a person's word.
+    pub once: bool,
+    /// Whether its failure is a warning: what depends on it goes on.
+    pub optional: bool,
+}
+
+/// What must be answered before a step starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gate {
+    /// Nothing.
+    None,
+    /// A yes, which `--yes` gives.
+    Confirm,
+    /// The cluster's name.
+    Typed,
+}
+
+impl Plan {
+    /// Indices of the longest chain by expected time, first to last.
+    pub fn critical_path(&self) -> Vec<usize> {
+        let mut best: Vec<(Duration, Option<usize>)> = Vec::with_capacity(self.steps.len());
+        for step in &self.steps {
+            let before = step.needs.iter().filter_map(|n| best.get(*n).map(|(t, _)| (*t, *n))).max();
+            best.push((step.expected + before.map_or(Duration::ZERO, |(t, _)| t), before.map(|(_, n)| n)));
+        }
+        let mut at = (0..best.len()).max_by_key(|i| best.get(*i).map(|(t, _)| *t));
+        let mut path = Vec::new();
+        while let Some(i) = at {
+            path.push(i);
+            at = best.get(i).and_then(|(_, before)| *before);
+        }
+        path.reverse();
+        path
+    }
+    /// Expected time of the whole: the length of the critical path.
+    pub fn forecast(&self) -> Duration {
+        self.critical_path().iter().filter_map(|i| self.steps.get(*i)).map(|s| s.expected).sum()
+    }
+}

@@ -1,0 +1,227 @@
+//! Hetzner Cloud, as far as relight uses it.
+
+use super::{Labels, Permit, Result};
+use async_trait::async_trait;
+use std::net::Ipv4Addr;
+
+/// A server's life, as the cloud tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServerStatus {
+    /// Powered on.
+    Running,
+    /// Being created, or created and not yet started.
+    Initializing,
+    /// Being started.
+    Starting,
+    /// Being stopped.
+    Stopping,
+    /// Powered off; still costs.
+    Off,
+    /// Being deleted.
+    Deleting,
+    /// Migrating, rebuilding, or a word that this version does not know.
+    Other,
+}
+
+/// A server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// The cloud's id.
+    pub id: i64,
+    /// Unique in the project.
+    pub name: String,
+    /// Its life.
+    pub status: ServerStatus,
+    /// `cx33`.
+    pub server_type: String,
+    /// `nbg1`.
+    pub location: String,
+    /// Public IPv4 address, where it has one.
+    pub public_ip: Option<Ipv4Addr>,
+    /// Addresses in private networks, by network id.
+    pub private_ips: Vec<(i64, Ipv4Addr)>,
+    /// Labels.
+    pub labels: Labels,
+    /// Whether delete is forbidden.
+    pub delete_protected: bool,
+    /// Whether rebuild is forbidden.
+    pub rebuild_protected: bool,
+    /// The placement group, where it is in one.
+    pub placement_group: Option<i64>,
+}
+
+/// What a server shall be. Everything is given in the one create call, so that a node is never open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerSpec {
+    /// RFC 1123 host name, unique in the project.
+    pub name: String,
+    /// `cx33`.
+    pub server_type: String,
+    /// `nbg1`.
+    pub location: String,
+    /// `ubuntu-24.04`.
+    pub image: String,
+    /// Ids of SSH keys.
+    pub ssh_keys: Vec<i64>,
+    /// Ids of networks.
+    pub networks: Vec<i64>,
+    /// Ids of firewalls.
+    pub firewalls: Vec<i64>,
+    /// Id of the placement group.
+    pub placement_group: Option<i64>,
+    /// cloud-init user data, at most 32 KiB; stored by the cloud, so it holds no long-lived secret.
+    pub user_data: String,
+    /// Labels.
+    pub labels: Labels,
+}
+
+/// The kinds of simple cloud things that share create-by-name, list and delete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ThingKind {
+    /// SSH key.
+    SshKey,
+    /// Network.
+    Network,
+    /// Firewall.
+    Firewall,
+    /// Placement group.
+    PlacementGroup,
+}
+
+impl ThingKind {
+    /// The word used in targets: `ssh_key`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::SshKey => "ssh_key",
+            Self::Network => "network",
+            Self::Firewall => "firewall",
+            Self::PlacementGroup => "placement_group",
+        }
+    }
+}
+
+/// An SSH key, network, firewall or placement group that exists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Thing {
+    /// The cloud's id.
+    pub id: i64,
+    /// Which kind.
+    pub name: String,
+    /// Labels.
+    pub labels: Labels,
+    /// What it is.
+    pub spec: ThingSpec,
+}
+
+/// What an SSH key, network, firewall or placement group is, or shall be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ThingSpec {
+    /// A public key in OpenSSH's form (`ssh-ed25519 AAAA...`), without comment.
+    SshKey(String),
+    /// A network with one cloud subnet.
+    Network {
+        /// `10.0.0.0/16`.
+        range: String,
+        /// `eu-central`.
+        zone: String,
+    },
+    /// Incoming rules; outgoing traffic is free where there is no outgoing rule.
+    Firewall(Vec<FirewallRule>),
+    /// Spread: each server on another host. At most 10 servers.
+    PlacementGroup,
+}
+
+impl ThingSpec {
+    /// Its kind.
+    pub fn kind(&self) -> ThingKind {
+        match self {
+            Self::SshKey(_) => ThingKind::SshKey,
+            Self::Network { .. } => ThingKind::Network,
+            Self::Firewall(_) => ThingKind::Firewall,
+            Self::PlacementGroup => ThingKind::PlacementGroup,
+        }
+    }
+}
+
+/// One rule of a cloud firewall.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FirewallRule {
+    /// `in` or `out`.
+    pub direction: String,
+    /// `tcp`, `udp` or `icmp`.
+    pub protocol: String,
+    /// `22`, `2379-2380`, or nothing for icmp.
+    pub port: Option<String>,
+    /// CIDRs (sources of `in`, destinations of `out`), sorted.
+    pub addresses: Vec<String>,
+    /// Shown in the console; at most 255 characters.
+    pub description: String,
+}
+
+/// A server type, with what preflight needs of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ServerType {
+    /// `cx33`.
+    pub name: String,
+    /// `x86` or `arm`.
+    pub architecture: String,
+    /// By location.
+    pub locations: Vec<TypeInLocation>,
+}
+
+/// One server type in one location.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TypeInLocation {
+    /// `nbg1`.
+    pub location: String,
+    /// Stock as the API's cache has it; a hint, a create may still succeed or fail.
+    pub available: bool,
+    /// Set where it can no longer be ordered from that time on (RFC 3339).
+    pub unavailable_after: Option<String>,
+    /// Euro per started hour, net.
+    pub hourly: f64,
+    /// Euro per month at most, net.
+    pub monthly: f64,
+}
+
+/// Hetzner Cloud. A token belongs to one project, so a value of this trait is one project.
+///
+/// Mutating calls return when the cloud's actions that they started have ended, but for [`Cloud::create_server`], which
+/// returns as soon as the server has an id: the step's check waits for the rest, so that nothing is forgotten in between.
+#[async_trait]
+pub trait Cloud: Send + Sync {
+    /// Proves that the token may write, by a request that cannot succeed.
+    async fn prove_writable(&self) -> Result<()>;
+    /// All servers that match the label selector; empty: all of the project.
+    async fn servers(&self, selector: &str) -> Result<Vec<Server>>;
+    /// One server, `None` where it does not exist.
+    async fn server(&self, id: i64) -> Result<Option<Server>>;
+    /// Creates and starts a server. Errors: `Branch` where the place is sold out, `Unknown` where the reply was lost.
+    async fn create_server(&self, permit: &Permit, spec: &ServerSpec) -> Result<Server>;
+    /// Gives a server another name and exactly these labels.
+    async fn update_server(&self, permit: &Permit, id: i64, name: &str, labels: &Labels) -> Result<()>;
+    /// Cuts the power.
+    async fn power_off(&self, permit: &Permit, id: i64) -> Result<()>;
+    /// Powers on.
+    async fn power_on(&self, permit: &Permit, id: i64) -> Result<()>;
+    /// Sets delete and rebuild protection (the API wants both the same).
+    async fn protect_server(&self, permit: &Permit, id: i64, on: bool) -> Result<()>;
+    /// Deletes a server; done when the cloud no longer lists it.
+    async fn delete_server(&self, permit: &Permit, id: i64) -> Result<()>;
+    /// All things of a kind that match the selector; empty: all of the project.
+    async fn things(&self, kind: ThingKind, selector: &str) -> Result<Vec<Thing>>;
+    /// Creates a thing.
+    async fn create_thing(&self, permit: &Permit, name: &str, spec: &ThingSpec, labels: &Labels) -> Result<Thing>;
+    /// Replaces the rules of a firewall. The permit is for the firewall.
+    async fn set_firewall_rules(&self, permit: &Permit, id: i64, rules: &[FirewallRule]) -> Result<()>;
+    /// Puts a firewall onto a server. The permit is for the server.
+    async fn attach_firewall(&self, permit: &Permit, firewall: i64, server: i64) -> Result<()>;
+    /// Deletes a thing.
+    async fn delete_thing(&self, permit: &Permit, kind: ThingKind, id: i64) -> Result<()>;
+    /// The server types of these names, with stock and prices.
+    async fn server_types(&self, names: &[String]) -> Result<Vec<ServerType>>;
+    /// Whether an image of this name can be ordered for this architecture.
+    async fn image_exists(&self, name: &str, architecture: &str) -> Result<bool>;
+    /// How many primary IPs the project holds (quotas have no endpoint).
+    async fn primary_ip_count(&self) -> Result<usize>;
+}

@@ -1,0 +1,83 @@
+//! Names and labels of what relight makes: the one place that makes them and that says whose a thing is.
+
+use std::collections::BTreeMap;
+
+/// Labels as the cloud keeps them.
+pub type Labels = BTreeMap<String, String>;
+
+/// `managed-by=relight` stands on everything that relight made or adopted.
+pub const MANAGED_BY: &str = "managed-by";
+/// The cluster's name.
+pub const CLUSTER: &str = "relight-cluster";
+/// The run that made it.
+pub const RUN: &str = "relight-run";
+/// The step that made it.
+pub const STEP: &str = "relight-step";
+/// `live` or `rehearsal`.
+pub const MODE: &str = "relight-mode";
+/// Digest of the specification it was made from.
+pub const SPEC: &str = "relight-spec";
+/// The configuration's node key.
+pub const NODE: &str = "relight-node";
+/// Fingerprint of the node's SSH host key.
+pub const HOST_KEY: &str = "relight-host-key";
+/// `fenced` on servers that a rebuild has put out of action.
+pub const STATE: &str = "relight-state";
+
+/// Turns any text into a label value: at most 63 of `[A-Za-z0-9._-]` with an alphanumeric at both ends; `step[node]` becomes
+/// `step.node`, everything else that is not allowed `_`.
+/// Source: Hetzner Cloud API overview, "Labels".
+pub fn label_value(text: &str) -> String {
+    let mapped: String = text
+        .chars()
+        .filter(|c| *c != ']')
+        .map(|c| match c {
+            '[' => '.',
+            c if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') => c,
+            _ => '_',
+        })
+        .collect();
+    let edge = |c: char| !c.is_ascii_alphanumeric();
+    let cut: String = mapped.trim_start_matches(edge).chars().take(63).collect();
+    cut.trim_end_matches(edge).to_owned()
+}
+
+/// Cuts a hexadecimal digest to the 32 characters that a label holds comfortably.
+pub fn label_digest(hex: &str) -> String {
+    hex.chars().take(32).collect()
+}
+
+/// A selector for everything of one cluster, optionally of one run.
+pub fn selector(cluster: &str, run: Option<&str>) -> String {
+    let whole = format!("{MANAGED_BY}=relight,{CLUSTER}={}", label_value(cluster));
+    match run {
+        Some(run) => format!("{whole},{RUN}={}", label_value(run)),
+        None => whole,
+    }
+}
+
+/// Whether these labels say that the thing belongs to this cluster. A name alone is no proof.
+pub fn of_cluster(labels: &Labels, cluster: &str) -> bool {
+    labels.get(MANAGED_BY).is_some_and(|v| v == "relight")
+        && labels.get(CLUSTER).is_some_and(|v| *v == label_value(cluster))
+}
+
+/// Whether these labels say that this run made the thing.
+pub fn of_run(labels: &Labels, cluster: &str, run: &str) -> bool {
+    of_cluster(labels, cluster) && labels.get(RUN).is_some_and(|v| *v == label_value(run))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn label_values_obey_the_clouds_rule() {
+        assert_eq!(label_value("server[node-2]"), "server.node-2");
+        assert_eq!(label_value("v1.34.6+k3s1"), "v1.34.6_k3s1");
+        assert_eq!(label_value("--a--"), "a");
+        let long = label_value(&"-x".repeat(80));
+        assert!(long.len() <= 63 && !long.ends_with('-') && !long.starts_with('-'));
+        assert_eq!(label_value(""), "");
+    }
+}

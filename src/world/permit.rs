@@ -1,0 +1,101 @@
+//! Permits: the proof, carried by every mutating call, that the guard has looked and that the intent is on disk.
+
+use super::{Error, Result};
+use std::fmt;
+
+/// What one mutating call is aimed at. Written into the intent, looked at by the guard, compared by the provider.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Target {
+    /// Something of the cloud that does not exist yet: a server, SSH key, network, firewall or placement group.
+    CloudNew {
+        /// `server`, `ssh_key`, `network`, `firewall`, `placement_group`.
+        kind: &'static str,
+        /// The name it will have.
+        name: String,
+    },
+    /// Something of the cloud that exists.
+    Cloud {
+        /// As in [`Target::CloudNew`].
+        kind: &'static str,
+        /// The cloud's id of it.
+        id: i64,
+    },
+    /// A node, by its SSH address: whatever a script does to it.
+    Node {
+        /// The address that SSH connects to.
+        address: std::net::IpAddr,
+    },
+    /// Objects of the cluster whose API is reached through this node.
+    Objects {
+        /// The address of the node whose API server is spoken to.
+        address: std::net::IpAddr,
+        /// `Deployment honeydue/api`, or `12 objects` for a bulk apply.
+        what: String,
+    },
+    /// The DNS records of these names in this zone.
+    Dns {
+        /// The zone's name.
+        zone: String,
+        /// Absolute names without trailing dot, sorted.
+        names: Vec<String>,
+    },
+    /// A file on the operator's machine outside the run (a merged kubeconfig).
+    LocalFile {
+        /// Its path.
+        path: std::path::PathBuf,
+    },
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CloudNew { kind, name } => write!(f, "new {} {name}", kind.replace('_', " ")),
+            Self::Cloud { kind, id } => write!(f, "{} {id}", kind.replace('_', " ")),
+            Self::Node { address } => write!(f, "node {address}"),
+            Self::Objects { address, what } => write!(f, "{what} through {address}"),
+            Self::Dns { zone, names } => write!(f, "records of {} in zone {zone}", names.join(", ")),
+            Self::LocalFile { path } => write!(f, "file {}", path.display()),
+        }
+    }
+}
+
+/// Leave to make mutating calls at one target, for one attempt of one step.
+///
+/// Issued by `engine/guard.rs` alone, after a fresh look at the target and after the intent is fsynced; a test holds that no
+/// other file calls [`Permit::issue`].
+#[derive(Debug)]
+pub struct Permit {
+    target: Target,
+    step: String,
+    run: String,
+}
+
+impl Permit {
+    pub(crate) fn issue(target: Target, step: &str, run: &str) -> Self {
+        Self { target, step: step.to_owned(), run: run.to_owned() }
+    }
+    /// The id of the step that acts.
+    pub fn step(&self) -> &str {
+        &self.step
+    }
+    /// The id of the run that acts.
+    pub fn run(&self) -> &str {
+        &self.run
+    }
+    /// What this permit is for.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+    /// Refuses a call at anything but the permit's own target: the last line of defence against a mistake in an action.
+    pub fn covers(&self, target: &Target) -> Result<()> {
+        let same = match (&self.target, target) {
+            (Target::Objects { address: a, .. }, Target::Objects { address: b, .. }) => a == b,
+            (a, b) => a == b,
+        };
+        if same {
+            return Ok(());
+        }
+        Err(Error::fatal(format!("step {} has leave for {}, and tried {target}", self.step, self.target))
+            .remedy("this is a bug in relight; nothing was sent"))
+    }
+}
