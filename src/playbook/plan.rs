@@ -44,6 +44,8 @@ pub struct Step {
     pub once: bool,
     /// Whether its failure is a warning: what depends on it goes on.
     pub optional: bool,
+    /// What its end means for the run: `first_answer`.
+    pub milestone: Option<String>,
 }
 
 /// What must be answered before a step starts.
