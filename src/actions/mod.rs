@@ -3,8 +3,13 @@
 //! To add an action: a file here with a type that implements [`Action`], and two lines in `action.rs`: its name and its
 //! parameters in [`action`]'s match.
 
+mod access;
 mod action;
 mod fact;
+mod host_key;
+mod node;
+mod server;
+mod thing;
 
 pub use action::*;
 pub use fact::{Fact, FactKind, Facts};

@@ -4,7 +4,7 @@ use super::event::{Event, Outcome, RunFinished, StepRecord};
 use super::fold::{fact_record, RunState};
 use super::journal::{Broken, Journal};
 use super::step::{StepEnd, StepRun, Why};
-use crate::actions::{Facts, Place, RunId};
+use crate::actions::{Facts, Place, RunId, Scripts};
 use crate::config::Settings;
 use crate::playbook::{Plan, Step};
 use crate::world::{millis, World};
@@ -23,6 +23,8 @@ pub struct Run<'a> {
     pub plan: &'a Plan,
     /// Which run.
     pub id: &'a RunId,
+    /// What runs on nodes.
+    pub scripts: &'a Scripts,
     /// Where it is written down. Its first record must be there.
     pub journal: &'a Journal,
     /// What the journal remembers.
@@ -98,7 +100,7 @@ impl Run<'_> {
     }
 
     async fn one(&self, step: &Step, facts: Facts) -> Result<StepEnd, Broken> {
-        let place = place(self.settings, self.id, step);
+        let place = place(self.settings, self.id, self.scripts, step);
         let (world, journal, memory) = (self.world, self.journal, &self.memory);
         StepRun { world, journal, memory, step, place, facts, stop: self.stop.clone() }.live().await
     }
@@ -151,15 +153,15 @@ impl Run<'_> {
 }
 
 /// What a step is about.
-pub fn place<'a>(settings: &'a Settings, run: &'a RunId, step: &'a Step) -> Place<'a> {
-    Place { settings, run, step: &step.id, node: step.node.as_deref().and_then(|n| settings.node(n)) }
+pub fn place<'a>(settings: &'a Settings, run: &'a RunId, scripts: &'a Scripts, step: &'a Step) -> Place<'a> {
+    Place { settings, run, step: &step.id, node: step.node.as_deref().and_then(|n| settings.node(n)), scripts }
 }
 
 /// The steps as the journal's first record lists them.
-pub fn step_records(plan: &Plan, settings: &Settings, run: &RunId) -> Vec<StepRecord> {
+pub fn step_records(plan: &Plan, settings: &Settings, run: &RunId, scripts: &Scripts) -> Vec<StepRecord> {
     let id = |index: &usize| plan.steps.get(*index).map(|s| s.id.clone());
     let record = |step: &Step| {
-        let place = place(settings, run, step);
+        let place = place(settings, run, scripts, step);
         let inputs = serde_json::json!([step.action_name, step.action.inputs(&place)]).to_string();
         StepRecord {
             id: step.id.clone(),
