@@ -14,7 +14,8 @@ pub(super) const K3S_TOKEN: &str = "secrets/k3s-token";
 
 /// A file of the run could not be read or written.
 pub(super) fn file_error(cx: &StepContext<'_>, name: &str, error: &io::Error) -> Error {
-    Error::fatal(format!("{}/{name}: {error}", cx.world.files.place())).remedy("make the state directory readable and writable")
+    Error::fatal(format!("{}/{name}: {error}", cx.world.files.place()))
+        .remedy("make the state directory readable and writable")
 }
 
 /// A secret that the run keeps, `None` where it has none of that name yet.
@@ -63,7 +64,8 @@ pub(super) async fn host(cx: &StepContext<'_>, node: &str) -> Result<Host> {
 
 /// The API server behind a node.
 pub(super) async fn api(cx: &StepContext<'_>, node: &str) -> Result<ApiAt> {
-    let missing = || Error::fatal("the kubeconfig is missing from the run's secrets").remedy("`relight resume` fetches it");
+    let missing =
+        || Error::fatal("the kubeconfig is missing from the run's secrets").remedy("`relight resume` fetches it");
     let kubeconfig = kept(cx, KUBECONFIG).await?.ok_or_else(missing)?;
     Ok(ApiAt { host: host(cx, node).await?, kubeconfig })
 }

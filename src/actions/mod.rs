@@ -5,11 +5,15 @@
 
 mod access;
 mod action;
+mod cluster_node;
+mod dns;
 mod fact;
 mod host_key;
+mod k3s;
 mod node;
 mod server;
 mod thing;
+mod verify;
 
 pub use action::*;
 pub use fact::{Fact, FactKind, Facts};

@@ -30,7 +30,9 @@ impl Action for Ready {
             Err(error) => Err(error),
             Ok(ended) => match ended.value("cloud_init") {
                 Some("done" | "disabled") => Ok(Check::Done(Facts::none())),
-                Some("error") => Ok(Check::Refused("cloud-init ended with an error; see /var/log/cloud-init.log".to_owned())),
+                Some("error") => {
+                    Ok(Check::Refused("cloud-init ended with an error; see /var/log/cloud-init.log".to_owned()))
+                }
                 _ => Ok(Check::Pending("cloud-init is at work".to_owned())),
             },
         }

@@ -61,7 +61,8 @@ impl Ensure {
         let seed = access::random_seed(cx);
         let private = access::kept_or(cx, &host_key_file(node), || world::ed25519(seed, "").private_openssh).await?;
         let identity = access::kept(cx, IDENTITY).await?;
-        let identity = identity.ok_or_else(|| Error::fatal("the run's SSH key is missing").remedy("start a new run"))?;
+        let identity =
+            identity.ok_or_else(|| Error::fatal("the run's SSH key is missing").remedy("start a new run"))?;
         let private_text = private.expose_str().unwrap_or_default();
         let run_key = world::public_key(&identity)?;
         let host_key = world::public_key(&private)?;

@@ -89,7 +89,8 @@ pub(super) fn base_rules(place: &Place<'_>) -> Vec<FirewallRule> {
 /// Whether the rules of an existing firewall hold at least these, and nothing but peers' rules beside them.
 fn holds(existing: &[FirewallRule], wanted: &[FirewallRule]) -> bool {
     let extra = existing.iter().filter(|rule| !wanted.contains(rule));
-    wanted.iter().all(|rule| existing.contains(rule)) && extra.into_iter().all(|rule| rule.description == "relight-peer")
+    wanted.iter().all(|rule| existing.contains(rule))
+        && extra.into_iter().all(|rule| rule.description == "relight-peer")
 }
 
 #[async_trait]
@@ -97,7 +98,9 @@ impl Action for Ensure {
     fn describe(&self, place: &Place<'_>) -> String {
         let kind = self.0.word().replace('_', " ");
         match (self.0, &place.settings.cloud.network) {
-            (ThingKind::Network, NetworkSettings::Public) => "no private network: nodes use public addresses".to_owned(),
+            (ThingKind::Network, NetworkSettings::Public) => {
+                "no private network: nodes use public addresses".to_owned()
+            }
             _ => format!("make {kind} {}", place.name(&self.suffix(place))),
         }
     }
