@@ -1,4 +1,4 @@
-//! The contract of an action, what it is told, and the one match from names to actions.
+//! The contract of an action, and what it is told.
 
 use super::{FactKind, Facts};
 use crate::config::{NodeSettings, Settings};
