@@ -1,7 +1,7 @@
 //! How a step reaches a node or the API server: addresses and pinned keys from facts, secrets from the run's files.
 
 use super::{FactKind, StepContext};
-use crate::world::{ApiAt, Error, Host, Result, Script, Secret};
+use crate::world::{self, ApiAt, Error, Host, Result, Script, Secret};
 use std::collections::BTreeMap;
 use std::io;
 
@@ -30,13 +30,18 @@ pub(super) async fn keep(cx: &StepContext<'_>, name: &str, value: &Secret) -> Re
 }
 
 /// A kept secret, made where there is none.
-pub(super) async fn kept_or(cx: &StepContext<'_>, name: &str, make: impl FnOnce() -> Secret) -> Result<Secret> {
+pub(super) async fn kept_or(cx: &StepContext<'_>, name: &str, make: impl FnOnce() -> Result<Secret>) -> Result<Secret> {
     if let Some(value) = kept(cx, name).await? {
         return Ok(value);
     }
-    let value = make();
+    let value = make()?;
     keep(cx, name, &value).await?;
     Ok(value)
+}
+
+/// A new private key in OpenSSH's format.
+pub(super) fn new_key(cx: &StepContext<'_>, comment: &str) -> Result<Secret> {
+    Ok(world::RunKeys::ed25519(random_seed(cx), comment)?.private_openssh)
 }
 
 /// 32 fresh random bytes.

@@ -59,7 +59,7 @@ impl Rotation {
         let id = cx.facts.id(FactKind::ServerId, Some(node))?;
         let gone = || Error::transient(format!("server {id} is not listed"));
         let server = cx.world.cloud.server(id).await?.ok_or_else(gone)?;
-        Ok((server, world::label_fingerprint(cx.facts.text(FactKind::HostKey, Some(node))?)))
+        Ok((server, world::fingerprint_label(cx.facts.text(FactKind::HostKey, Some(node))?)?))
     }
 }
 

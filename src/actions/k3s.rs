@@ -135,7 +135,7 @@ impl OnNode {
 
     async fn input(cx: &StepContext<'_>) -> Result<BTreeMap<String, Secret>> {
         let seed = access::random_seed(cx);
-        let token = access::kept_or(cx, K3S_TOKEN, || Secret::new(hex::encode(seed))).await?;
+        let token = access::kept_or(cx, K3S_TOKEN, || Ok(Secret::new(hex::encode(seed)))).await?;
         let config = Self::config(cx, token.expose_str().unwrap_or_default()).await?;
         let k3s = &cx.settings().k3s;
         let traefik = match &k3s.traefik {

@@ -58,8 +58,7 @@ fn peer_address(server: &Server, settings: &crate::config::Settings, network: i6
 impl Ensure {
     async fn spec(&self, cx: &StepContext<'_>, server_type: &str, location: &str) -> Result<ServerSpec> {
         let node = &cx.node()?.key;
-        let seed = access::random_seed(cx);
-        let private = access::kept_or(cx, &host_key_file(node), || world::ed25519(seed, "").private_openssh).await?;
+        let private = access::kept_or(cx, &host_key_file(node), || access::new_key(cx, "")).await?;
         let identity = access::kept(cx, IDENTITY).await?;
         let identity =
             identity.ok_or_else(|| Error::fatal("the run's SSH key is missing").remedy("start a new run"))?;

@@ -45,8 +45,7 @@ impl Ensure {
     async fn wanted(&self, cx: &StepContext<'_>, make_key: bool) -> Result<Option<ThingSpec>> {
         let public = match self.0 {
             ThingKind::SshKey if make_key => {
-                let seed = access::random_seed(cx);
-                let key = access::kept_or(cx, IDENTITY, || world::ed25519(seed, "relight").private_openssh).await?;
+                let key = access::kept_or(cx, IDENTITY, || access::new_key(cx, "relight")).await?;
                 Some(world::public_key(&key)?)
             }
             ThingKind::SshKey => access::kept(cx, IDENTITY).await?.map(|key| world::public_key(&key)).transpose()?,
