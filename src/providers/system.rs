@@ -22,9 +22,12 @@ impl SystemClock {
     }
     /// A clock in which `factor` seconds pass in a wall second. Anything but a positive number counts as 1.
     pub fn faster(factor: f64) -> Self {
+        Self::from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(), factor)
+    }
+    /// A clock that reads `now` at this moment, and in which `factor` seconds pass in a wall second.
+    pub fn from(now: Duration, factor: f64) -> Self {
         let factor = if factor.is_finite() && factor > 0.0 { factor } else { 1.0 };
-        let began = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { began, since: Instant::now(), factor }
+        Self { began: now, since: Instant::now(), factor }
     }
 }
 
