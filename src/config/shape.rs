@@ -96,7 +96,7 @@ impl<'a> Walk<'a> {
         let required = schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
         for name in required.filter(|n| !yaml.entries().iter().any(|(k, _)| k.name == **n) && !meant.contains(n)) {
             let about = known.iter().find(|(k, _)| *k == name).and_then(|(_, s)| self.about(s));
-            let remedy = about.map_or_else(|| format!("add {name}"), |a| format!("add {name}: {a}"));
+            let remedy = about.map_or_else(|| format!("add {name}"), |a| format!("add {name} ({a})"));
             self.problems.add(self.file, yaml.place, format!("{} lacks the key \"{name}\"", named(path)), remedy);
         }
     }
@@ -129,7 +129,7 @@ impl<'a> Walk<'a> {
         let what = format!("{} cannot be \"{is}\"", named(path));
         let remedy = match nearest(is, allowed.iter().copied()) {
             Some(word) => format!("did you mean \"{word}\"?"),
-            None => format!("write one of {}", allowed.join(", ")),
+            None => format!("write {}", allowed.join(" or ")),
         };
         self.problems.add(self.file, yaml.place, what, remedy);
     }
@@ -182,7 +182,7 @@ impl<'a> Walk<'a> {
     /// The first sentence of a schema's description.
     fn about(&self, schema: &'a Value) -> Option<&'a str> {
         let own = schema.get("description").or_else(|| self.resolve(schema).get("description"))?;
-        own.as_str().and_then(|text| text.split(['.', ':']).next())
+        own.as_str().and_then(|text| text.split(". ").next()).map(|text| text.trim_end_matches('.'))
     }
 }
 

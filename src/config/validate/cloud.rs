@@ -23,7 +23,7 @@ impl Checks {
     pub(super) fn nodes(&mut self, cluster: &At<String>, raw: At<Ordered<Option<RawNode>>>) -> Vec<NodeSettings> {
         let count = raw.value.0.len();
         if !matches!(count, 1 | 3 | 5) {
-            let what = format!("{count} nodes cannot keep etcd's quorum well");
+            let what = format!("{count} nodes are no good number for etcd");
             let remedy =
                 "have 1, 3 or 5: etcd needs a majority, so an even number survives no more losses than one node fewer";
             self.add(raw.place, what, remedy);

@@ -35,7 +35,7 @@ impl Checks {
                     self.add(host.place, what, format!("write it as name.{zone}, or correct dns.zone"));
                 }
                 // Source: Cloudflare, Universal SSL: it covers the zone and its first level of names.
-                Some(below) if proxied && below.contains('.') => {
+                Some(below) if proxied && zone.contains('.') && below.contains('.') => {
                     let what = format!("host \"{}\" is more than one label below {zone}", host.value);
                     let remedy = "Cloudflare's Universal SSL has no certificate for it: use a name one label below the zone, or \
                                   proxied: false";

@@ -56,7 +56,8 @@ impl Checks {
                 (keys, _) => {
                     let many = if keys.is_some() { "both keys and registry" } else { "neither keys nor registry" };
                     self.add(place, format!("secret \"{}\" has {many}", key.value), "write one of the two");
-                    continue;
+                    // Kept, so that what speaks of it is not said to speak of nothing.
+                    SecretContent::Keys { kind: "Opaque".to_owned(), keys: BTreeMap::new() }
                 }
             };
             if let Some((namespace, name)) = named {
