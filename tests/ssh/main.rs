@@ -6,6 +6,7 @@ mod keys;
 mod node;
 mod runs;
 mod secrets;
+mod sshd;
 mod tunnels;
 
 use node::{provider, script, Node};

@@ -7,19 +7,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-const SYSTEMD_RUN: &str = r#"#!/usr/bin/env bash
-echo "$*" >>"$FAKE/started"
-for word; do case $word in --unit=*) unit=${word#--unit=} ;; esac; done
-while [ "${1#--}" != "$1" ]; do shift; done
-setsid "$@" </dev/null >/dev/null 2>&1 &
-echo $! >"$FAKE/$unit"
-"#;
-
-const SYSTEMCTL: &str = r#"#!/usr/bin/env bash
-[ "$1" = show ] || exit 0
-# A process that nobody reaped has no command line.
-if grep -q . "/proc/$(cat "$FAKE/${!#}")/cmdline" 2>/dev/null; then echo active; else echo inactive; fi
-"#;
+const SYSTEMD_RUN: &str = include_str!("../../../tests/ssh/systemd-run.sh");
+const SYSTEMCTL: &str = include_str!("../../../tests/ssh/systemctl.sh");
 
 struct Machine {
     dir: tempfile::TempDir,
