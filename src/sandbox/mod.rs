@@ -4,3 +4,4 @@
 //! implements the world's traits under virtual time; the network doors serve the same model to real clients on loopback.
 
 pub mod doors;
+pub mod model;
