@@ -14,6 +14,8 @@
 //! - The master inherits the environment of relight. `main` removes the tokens from it before the runtime starts.
 
 mod node;
+#[cfg(test)]
+mod on_bash;
 mod place;
 mod program;
 mod provider;
