@@ -1,7 +1,9 @@
 //! What a person gets wrong in relight.yaml is found before anything else happens, and said with its place and its remedy.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends where it fails")]
+
 use proptest::prelude::*;
-use relight::config::load;
+use relight::config::{load, manifests};
 use std::fs;
 use std::path::Path;
 
@@ -46,6 +48,16 @@ timeouts:
   connect: 3s
 "#;
 
+const TRAEFIK: &str = "apiVersion: helm.cattle.io/v1
+kind: HelmChartConfig
+metadata: { name: traefik, namespace: kube-system }
+spec:
+  valuesContent: |-
+    # Values of the chart.
+    ports:
+      web: { port: 80 }
+";
+
 /// What stands in the file for [`GOOD`]'s text, and what must be said then.
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -62,7 +74,9 @@ fn directory() -> tempfile::TempDir {
     let workload =
         |name| format!("apiVersion: apps/v1\nkind: Deployment\nmetadata: {{ name: {name}, namespace: demo }}\n---\n");
     fs::create_dir(dir.path().join("manifests")).unwrap();
-    fs::write(dir.path().join("manifests/traefik.yaml"), "valuesContent: not read as a manifest\n").unwrap();
+    fs::write(dir.path().join("manifests/traefik.yaml"), TRAEFIK).unwrap();
+    let namespace = "apiVersion: v1\nkind: Namespace\nmetadata: { name: demo }\n";
+    fs::write(dir.path().join("manifests/namespace.yaml"), namespace).unwrap();
     fs::write(dir.path().join("manifests/work.yaml"), workload("web") + &workload("worker")).unwrap();
     fs::write(dir.path().join("id_private"), "-----BEGIN OPENSSH PRIVATE KEY-----\n").unwrap();
     dir
@@ -148,6 +162,143 @@ fn a_public_key_may_stand_in_a_file_or_in_the_configuration() {
     assert!(settings.remarks().is_empty(), "{:?}", settings.remarks());
     fs::write(&file, GOOD).unwrap();
     assert!(load(&file).unwrap().remarks().iter().any(|r| r.starts_with("cloud.ssh_authorized_keys is empty")));
+}
+
+/// What is said of manifests in place of the good ones, without the directory's name.
+fn said_of_manifests(files: &[(&str, &str)], external: &str) -> Vec<String> {
+    let dir = directory();
+    fs::remove_file(dir.path().join("manifests/work.yaml")).unwrap();
+    for (name, text) in files {
+        fs::write(dir.path().join("manifests").join(name), text).unwrap();
+    }
+    let order = format!("order: []\n  external: [{external}]");
+    let text = GOOD.replace("order: [web, worker]", &order).replace("hold_at_zero: [worker]", "hold_at_zero: []");
+    fs::write(dir.path().join("relight.yaml"), text).unwrap();
+    let settings = load(&dir.path().join("relight.yaml")).unwrap_or_else(|problems| panic!("{problems}"));
+    let Err(problems) = manifests(&settings) else { return Vec::new() };
+    problems.0.iter().map(|p| p.to_string().replace(&format!("{}/manifests/", dir.path().display()), "")).collect()
+}
+
+/// A Deployment whose pod stands from line 7 on, indented by six.
+fn deployment(pod: &str) -> String {
+    let head = "apiVersion: apps/v1\nkind: Deployment\nmetadata: { name: web, namespace: demo }\nspec:\n  template:\n    spec:\n";
+    format!("{head}{pod}\n")
+}
+
+#[test]
+fn a_malformed_document_ends_its_file_and_no_other() {
+    let broken = "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: a }\n---\nkind: [\n---\nnever: read\n";
+    let files = [
+        ("a.yaml", broken),
+        ("b.yml", "kind: ConfigMap\nmetadata: {}\n"),
+        ("c.json", "{\"kind\": 1,}"),
+        ("d.txt", "["),
+    ];
+    let lines = [
+        "a.yaml:5:7: unclosed bracket '['; mend the YAML here or just before; what follows in this file was not read",
+        "b.yml:1:1: an object without apiVersion and metadata.name; write it as a text: every applied object has these three",
+        "c.json:1:1: an object without apiVersion and kind and metadata.name; write it as a text: every applied object has these three",
+    ];
+    assert_eq!(said_of_manifests(&files, ""), lines);
+}
+
+#[test]
+fn an_object_stands_once_whatever_list_or_version_it_is_in() {
+    let list = "apiVersion: v1\nkind: List\nitems:\n- apiVersion: apps/v1\n  kind: Deployment\n  metadata: { name: web, namespace: demo }\n";
+    let files = [("a.yaml", list), ("b.yaml", &deployment("      containers: []"))];
+    assert_eq!(said_of_manifests(&files[..1], ""), Vec::<String>::new());
+    let lines = said_of_manifests(&files, "");
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(
+        lines[0].starts_with("b.yaml:1:1: Deployment demo/web stands twice; keep one; the other is in "),
+        "{lines:?}"
+    );
+    assert!(lines[0].ends_with("a.yaml:4"), "{lines:?}");
+}
+
+#[test]
+fn a_namespace_is_made_by_a_manifest() {
+    let text = deployment("      containers: []").replace("demo", "dmeo");
+    let line = "a.yaml:3:35: Deployment dmeo/web: nothing makes the namespace \"dmeo\"; did you mean \"demo\"?";
+    assert_eq!(said_of_manifests(&[("a.yaml", &text)], ""), [line]);
+}
+
+#[test]
+fn an_image_is_pinned() {
+    let images = |image: &str| {
+        said_of_manifests(
+            &[("a.yaml", &deployment(&format!("      containers: [{{ name: c, image: '{image}' }}]")))],
+            "",
+        )
+    };
+    let remedy = "name the release it should run: image:1.2.3 or image@sha256:...";
+    assert_eq!(
+        images("r.example:5000/app"),
+        [format!(
+            "a.yaml:7:38: Deployment demo/web: image \"r.example:5000/app\" has neither tag nor digest; {remedy}"
+        )]
+    );
+    assert_eq!(
+        images("app:latest"),
+        [format!("a.yaml:7:38: Deployment demo/web: image \"app:latest\" is tagged latest; {remedy}")]
+    );
+    assert_eq!(images("r.example:5000/app:1.2"), Vec::<String>::new());
+}
+
+#[test]
+fn a_redirect_behind_a_flexible_edge_is_found_before_it_loops() {
+    let of_traefik = |text: &str, ssl: &str| {
+        let dir = directory();
+        fs::write(dir.path().join("manifests/traefik.yaml"), text).unwrap();
+        fs::write(
+            dir.path().join("relight.yaml"),
+            GOOD.replace("proxied: true", &format!("proxied: true\n  ssl: {ssl}")),
+        )
+        .unwrap();
+        let problems =
+            manifests(&load(&dir.path().join("relight.yaml")).unwrap()).err().unwrap_or_default().to_string();
+        problems.replace(&format!("{}/manifests/", dir.path().display()), "")
+    };
+    let redirect = TRAEFIK.replace("{ port: 80 }", "{ http: { redirections: { entryPoint: { to: websecure } } } }");
+    assert_eq!(of_traefik(TRAEFIK, "flexible"), "");
+    assert_eq!(of_traefik(&redirect, "strict"), "");
+    assert_eq!(
+        of_traefik(&redirect, "flexible"),
+        "traefik.yaml:8:22: redirections redirects to HTTPS, and with dns.ssl: flexible the edge asks by plain HTTP again; \
+         remove it: it would redirect for ever"
+    );
+    assert_eq!(
+        of_traefik(&TRAEFIK.replace("{ port: 80 }", "{ port: 80"), "strict"),
+        "traefik.yaml:8:12: valuesContent: unclosed bracket '{'; mend the YAML here or in the line before"
+    );
+    let other = of_traefik(&TRAEFIK.replace("name: traefik", "name: treafik"), "strict");
+    assert!(other.starts_with("traefik.yaml:1:1: HelmChartConfig kube-system/treafik in the file of"), "{other}");
+}
+
+#[test]
+fn every_secret_and_config_map_that_is_wanted_is_there() {
+    let pod = "      imagePullSecrets: [{ name: registry }, { name: nobody }]
+      volumes: [{ name: v, secret: { secretName: tls } }, { name: w, configMap: { name: maybe, optional: true } }]
+      initContainers: [{ name: i, image: 'a:1', envFrom: [{ configMapRef: { name: conf } }] }]
+      containers:
+        - name: c
+          image: a:1
+          env:
+            - { name: A, valueFrom: { secretKeyRef: { name: app, key: DATABASE_URL } } }
+            - { name: B, valueFrom: { secretKeyRef: { name: app, key: DATABASE_URI } } }
+            - { name: C, valueFrom: { configMapKeyRef: { name: conf, key: x } } }";
+    let text = deployment(pod);
+    let lines = [
+        "a.yaml:7:54: Deployment demo/web wants Secret demo/nobody, which nothing provides; add demo/nobody to secrets, or \"Secret demo/nobody\" to manifests.external",
+        "a.yaml:8:50: Deployment demo/web wants Secret demo/tls, which nothing provides; add demo/tls to secrets, or \"Secret demo/tls\" to manifests.external",
+        "a.yaml:9:83: Deployment demo/web wants ConfigMap demo/conf, which nothing provides; add a manifest for it, or \"ConfigMap demo/conf\" to manifests.external",
+        "a.yaml:15:71: Deployment demo/web wants key \"DATABASE_URI\" of Secret demo/app, which has none such; did you mean \"DATABASE_URL\"?",
+        "a.yaml:16:64: Deployment demo/web wants ConfigMap demo/conf, which nothing provides; add a manifest for it, or \"ConfigMap demo/conf\" to manifests.external",
+    ];
+    assert_eq!(said_of_manifests(&[("a.yaml", &text)], ""), lines);
+    let conf = "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: conf, namespace: demo }\ndata: { x: y }\n";
+    let rest = said_of_manifests(&[("a.yaml", &text), ("b.yaml", conf)], "Secret demo/tls, Secret demo/nobody");
+    assert_eq!(rest, lines[3..4]);
 }
 
 proptest! {

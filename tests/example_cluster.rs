@@ -1,5 +1,7 @@
 //! The cluster of relight.yaml and manifests/: it is valid, and what Kubernetes and Traefik would only say later is said here.
 
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test ends where it fails")]
+
 use jsonschema::Validator;
 use relight::config::{differences, load, manifests, schema, Manifest, NetworkSettings, SecretContent, Settings};
 use serde_json::{json, Value};
@@ -166,8 +168,8 @@ fn every_host_has_an_ingress_rule_and_every_rule_a_host() {
     let hosts: BTreeSet<String> = settings().dns.hosts.into_iter().collect();
     let ingress = object("Ingress", "honeydue");
     let rules = ingress["spec"]["rules"].as_array().unwrap();
-    let ruled: BTreeSet<String> = rules.iter().map(|r| r["host"].as_str().unwrap().to_owned()).collect();
-    assert_eq!(hosts, ruled);
+    let named: BTreeSet<String> = rules.iter().map(|r| r["host"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(hosts, named);
     for path in rules.iter().flat_map(|r| r["http"]["paths"].as_array().unwrap()) {
         let service = &path["backend"]["service"];
         let ports = object("Service", service["name"].as_str().unwrap())["spec"]["ports"].clone();

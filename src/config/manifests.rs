@@ -8,7 +8,9 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 mod images;
+pub(super) mod namespaces;
 mod provided;
+mod traefik;
 
 /// One Kubernetes object of a manifest.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,9 +31,11 @@ pub(super) struct Document {
 }
 
 /// Reads every manifest that the settings name, in the order of the paths, and checks them together: each object is named,
-/// none stands twice, images are pinned, and every Secret and ConfigMap that a workload wants is there.
+/// none stands twice, its namespace is made, images are pinned, and every Secret and ConfigMap that a workload wants is there. Traefik's file is
+/// checked too, though it is not among the manifests.
 ///
-/// Within a file the first malformed document ends the reading; all other problems are reported together.
+/// Within a file the first malformed document ends the reading. What cannot be read is reported first, for all files together:
+/// only a whole set of manifests tells what is missing in it. Then everything else, together.
 pub fn manifests(settings: &Settings) -> Result<Vec<Manifest>, Problems> {
     let documents = read(&settings.base, &settings.manifests, settings.k3s.traefik.as_deref())?;
     let mut problems = Problems::default();
@@ -39,7 +43,9 @@ pub fn manifests(settings: &Settings) -> Result<Vec<Manifest>, Problems> {
     for document in &documents {
         images::check(document, &mut problems);
     }
+    namespaces::check(&documents, &mut problems);
     provided::check(&documents, settings, &mut problems);
+    traefik::check(settings, &mut problems);
     let manifests = documents
         .iter()
         .map(|d| Manifest { file: d.file.clone(), line: d.yaml.place.line, object: d.yaml.to_json() })

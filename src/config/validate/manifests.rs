@@ -1,6 +1,6 @@
 //! What is applied: the files named exist, and the workloads named are in them.
 
-use super::super::manifests::{read, workload_names};
+use super::super::manifests::{namespaces, read, workload_names};
 use super::super::problem::known;
 use super::super::raw::{At, RawManifests, RawRehearsal};
 use super::super::settings::ManifestSettings;
@@ -13,6 +13,7 @@ impl Checks {
         raw: RawManifests,
         traefik: Option<&Path>,
         rehearsal: Option<&RawRehearsal>,
+        secrets: &[At<String>],
     ) -> ManifestSettings {
         self.some(&raw.paths, "manifests.paths", "name at least one file or directory, such as manifests/");
         self.unique("path", raw.paths.value.iter().map(|p| (p.value.trim_end_matches('/'), p.place)));
@@ -40,18 +41,33 @@ impl Checks {
         let paths = raw.paths.value.into_iter().map(|p| PathBuf::from(p.value)).collect();
         let settings = ManifestSettings { paths, order: plain(raw.order), external: plain(raw.external) };
         if all_there {
-            self.workloads(&settings, traefik, &named);
+            self.found(&settings, traefik, &named, secrets);
         }
         settings
     }
 
-    /// The workloads named must exist. Where a manifest cannot be read this cannot be told; reading the manifests says so.
-    fn workloads(&mut self, settings: &ManifestSettings, traefik: Option<&Path>, named: &[At<String>]) {
+    /// The workloads named and the Secrets' namespaces must be in the manifests. Where one cannot be read this cannot be told;
+    /// [`manifests`](crate::config::manifests()) says so.
+    fn found(
+        &mut self,
+        settings: &ManifestSettings,
+        traefik: Option<&Path>,
+        named: &[At<String>],
+        secrets: &[At<String>],
+    ) {
         let Ok(documents) = read(&self.base, settings, traefik) else { return };
         let there = workload_names(&documents);
         for name in named.iter().filter(|n| !there.contains(&n.value.as_str())) {
             let what = format!("no manifest has a workload \"{}\"", name.value);
             self.add(name.place, what, known(&name.value, there.iter().copied(), "the manifests have no workload"));
+        }
+        let made = namespaces::made(&documents);
+        for secret in secrets {
+            let namespace = secret.value.split_once('/').map(|(namespace, _)| namespace);
+            if let Some(namespace) = namespace.filter(|n| !made.contains(n)) {
+                let what = format!("secret \"{}\": nothing makes the namespace \"{namespace}\"", secret.value);
+                self.add(secret.place, what, namespaces::remedy(namespace, &made));
+            }
         }
     }
 }
