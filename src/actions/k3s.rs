@@ -139,7 +139,7 @@ impl OnNode {
         let config = Self::config(cx, token.expose_str().unwrap_or_default()).await?;
         let k3s = &cx.settings().k3s;
         let traefik = match &k3s.traefik {
-            Some(path) => std::fs::read_to_string(path)
+            Some(path) => std::fs::read_to_string(cx.settings().base.join(path))
                 .map_err(|e| Error::fatal(format!("{}: {e}", path.display())).remedy("check `k3s.traefik`"))?,
             None => String::new(),
         };

@@ -20,6 +20,7 @@ mod prepare;
 mod resume;
 mod runs;
 mod sandbox;
+mod serve;
 mod worlds;
 
 pub use args::Cli;

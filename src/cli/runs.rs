@@ -89,3 +89,10 @@ pub fn unfinished(mut runs: Vec<KeptRun>, named: Option<&str>) -> Result<KeptRun
         }
     }
 }
+
+/// Whether a run in the sandbox of this uid is unfinished.
+pub fn unfinished_in(global: &super::args::Global, cluster: &str, uid: &str) -> Result<bool, Stop> {
+    let kept = all(&global.state, &[WorldKind::Sandbox], cluster)?;
+    let here = |run: &KeptRun| run.state.started.as_ref().is_some_and(|s| s.world_uid == uid);
+    Ok(kept.iter().any(|run| here(run) && !run.state.succeeded()))
+}
