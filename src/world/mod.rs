@@ -8,6 +8,7 @@
 //! Every call that changes the outside takes a [`Permit`], which only the engine's guard can issue, and which it issues only
 //! after the intent is on disk. A provider's first line in such a call is [`Permit::covers`].
 
+mod addresses;
 mod cloud;
 mod cluster;
 mod dns;
@@ -22,6 +23,7 @@ mod shell;
 mod time;
 mod whole;
 
+pub use addresses::*;
 pub use cloud::*;
 pub use cluster::*;
 pub use dns::*;
