@@ -2,6 +2,10 @@
 
 use axum::serve::ListenerExt;
 use axum::Router;
+use axum_server::accept::NoDelayAcceptor;
+use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
+use rustls::ServerConfig;
+use std::sync::Arc;
 use tokio::net::TcpListener;
 
 /// Serves until the future is dropped or the listener fails. Replies go out at once (`TCP_NODELAY`): a client that waits for
@@ -12,4 +16,10 @@ pub async fn serve(listener: TcpListener, router: Router) -> std::io::Result<()>
         let _ = stream.set_nodelay(true);
     });
     axum::serve(listener, router).await
+}
+
+/// The same over TLS.
+pub async fn serve_tls(listener: TcpListener, config: Arc<ServerConfig>, router: Router) -> std::io::Result<()> {
+    let acceptor = RustlsAcceptor::new(RustlsConfig::from_config(config)).acceptor(NoDelayAcceptor);
+    axum_server::from_tcp(listener.into_std()?)?.acceptor(acceptor).serve(router.into_make_service()).await
 }

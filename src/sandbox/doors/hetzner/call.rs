@@ -58,7 +58,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Call {
 impl Call {
     /// The first value of this key; empty where there is none.
     pub(super) fn value(&self, key: &str) -> &str {
-        self.values(key).next().unwrap_or_default()
+        self.query.iter().find(|(k, _)| k == key).map_or("", |(_, v)| v.as_str())
     }
     /// All values of this key.
     pub(super) fn values<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a str> {

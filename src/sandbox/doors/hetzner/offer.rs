@@ -32,7 +32,10 @@ impl HetznerDoor {
 
     /// 404 for a path that this API, or this sandbox, does not have.
     pub(super) fn unknown(&self, call: &Call) -> Response {
-        self.deny(call, ApiError::new(404, "not_found", "no such route: the sandbox has what relight and its checks need"))
+        self.deny(
+            call,
+            ApiError::new(404, "not_found", "no such route: the sandbox has what relight and its checks need"),
+        )
     }
 
     /// 410 for a path that the API no longer has.
@@ -60,9 +63,8 @@ impl HetznerDoor {
         let act = |model: &mut Model, now: Duration, caller: &Caller| {
             let answer = model.read_offer(now, caller);
             let find = |offer: &Offer| all(offer, shape).into_iter().find(|one| one.get("id") == Some(&json!(id)));
-            let result = answer.result.and_then(|offer| {
-                find(&offer).ok_or_else(|| Failure::Api(ApiError::not_found(key, id)))
-            });
+            let result =
+                answer.result.and_then(|offer| find(&offer).ok_or_else(|| Failure::Api(ApiError::not_found(key, id))));
             Answer { budget: answer.budget, retry_after: answer.retry_after, result }
         };
         self.ask(call, act, |_, one| Shown::ok(json!({ key: one })))

@@ -214,7 +214,8 @@ pub(super) struct ThingBody {
 impl ThingBody {
     /// What is to be made.
     pub(super) fn state(&mut self, kind: ThingKind) -> Result<ThingState, ApiError> {
-        let required = |value: Option<String>, field: &str| value.ok_or_else(|| ApiError::invalid(field, "is required"));
+        let required =
+            |value: Option<String>, field: &str| value.ok_or_else(|| ApiError::invalid(field, "is required"));
         match kind {
             ThingKind::SshKey => {
                 let public_key = required(self.public_key.take(), "public_key")?;

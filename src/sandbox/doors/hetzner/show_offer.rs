@@ -94,9 +94,7 @@ pub(super) fn pricing(offer: &Offer) -> Value {
         .values()
         .map(|t| json!({ "id": t.id, "name": t.name, "prices": t.sales.iter().map(price).collect::<Vec<_>>() }))
         .collect();
-    let ip = |place: &Location| {
-        json!({ "location": place.name, "price_hourly": amount("0.0008"), "price_monthly": amount("0.5000") })
-    };
+    let ip = |place: &Location| json!({ "location": place.name, "price_hourly": amount("0.0008"), "price_monthly": amount("0.5000") });
     let ips: Vec<Value> = offer.locations.values().map(ip).collect();
     json!({
         "currency": "EUR", "vat_rate": "19.00", "server_types": types, "primary_ips": [{ "type": "ipv4", "prices": ips }],
