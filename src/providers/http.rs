@@ -1,9 +1,8 @@
 //! Plain HTTP requests: a node directly, or the edge as a visitor sees it.
 
 use super::transport::chain;
-use super::Addresses;
 use crate::config::Timeouts;
-use crate::world::{Error, Get, Http, Reply, Result};
+use crate::world::{Addresses, Error, Get, Http, Reply, Result};
 use async_trait::async_trait;
 use http::{header, HeaderValue};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
@@ -18,24 +17,32 @@ const LONGEST_BODY: usize = 1 << 20;
 /// Sends requests as a visitor would: no redirect is followed, no connection is kept, so that each answer is a fresh proof.
 pub struct Visitor {
     addresses: Addresses,
+    only: Option<IpAddr>,
     edge: reqwest::Client,
     node: reqwest::Client,
 }
 
-/// Every name is the edge.
-struct EdgeAlone(IpAddr);
+/// The sandbox's edge, which stands for every host name and address but a node's: nothing leaves loopback, whatever a URL
+/// says.
+#[derive(Debug, Clone)]
+pub struct OnlyEdge {
+    /// Its loopback address; its ports are moved as [`Addresses`] says.
+    pub address: IpAddr,
+    /// The only certificate authority that is trusted, as PEM.
+    pub authority: Vec<u8>,
+}
 
-impl Resolve for EdgeAlone {
+impl Resolve for OnlyEdge {
     fn resolve(&self, _: Name) -> Resolving {
         // Port 0: the URL's.
-        let addresses: Addrs = Box::new(std::iter::once(SocketAddr::new(self.0, 0)));
+        let addresses: Addrs = Box::new(std::iter::once(SocketAddr::new(self.address, 0)));
         Box::pin(async move { Ok(addresses) })
     }
 }
 
 impl Visitor {
-    /// A visitor that finds things where `addresses` says. Errors are `Fatal`: a certificate authority that is none.
-    pub fn new(addresses: Addresses, timeouts: &Timeouts) -> Result<Self> {
+    /// A visitor in life (`None`), or in the sandbox. Errors are `Fatal`: a certificate authority that is none.
+    pub fn new(addresses: Addresses, only: Option<OnlyEdge>, timeouts: &Timeouts) -> Result<Self> {
         let broken =
             |e: reqwest::Error| Error::fatal(format!("no HTTP client: {}", chain(&e))).remedy("restart the sandbox");
         let plain = || {
@@ -47,15 +54,14 @@ impl Visitor {
                 .tcp_nodelay(true)
         };
         let mut edge = plain();
-        if let Some(address) = addresses.edge() {
-            edge = edge.no_proxy().dns_resolver(Arc::new(EdgeAlone(address)));
-        }
-        if let Some(pem) = addresses.authority() {
-            let authority = reqwest::Certificate::from_pem(pem).map_err(broken)?;
+        let address = only.as_ref().map(|only| only.address);
+        if let Some(only) = only {
+            let authority = reqwest::Certificate::from_pem(&only.authority).map_err(broken)?;
             edge = edge.tls_built_in_root_certs(false).add_root_certificate(authority);
+            edge = edge.no_proxy().dns_resolver(Arc::new(only));
         }
         let node = plain().no_proxy().build().map_err(broken)?;
-        Ok(Self { addresses, edge: edge.build().map_err(broken)?, node })
+        Ok(Self { addresses, only: address, edge: edge.build().map_err(broken)?, node })
     }
 
     /// The request, with the address it really goes to and the `Host` it would have had.
@@ -70,7 +76,7 @@ impl Visitor {
         let host = HeaderValue::from_str(&host).map_err(|e| bad(e.to_string()))?;
         let client = if let Some(node) = get.node {
             // A node's Traefik is asked by plain HTTP: it has no certificate that anybody trusts, TLS ends at the edge.
-            let address = self.addresses.node(node, 80);
+            let address = self.addresses.reach(node, 80);
             let unusable = |()| bad("it cannot be asked of a node".to_owned());
             url.set_scheme("http").map_err(unusable)?;
             url.set_ip_host(address.ip()).map_err(unusable)?;
@@ -79,7 +85,7 @@ impl Visitor {
         } else {
             let port = url.port_or_known_default().ok_or_else(|| bad("it has no port".to_owned()))?;
             url.set_port(Some(self.addresses.port(port))).map_err(|()| bad("it has no port".to_owned()))?;
-            if let (Some(edge), Some(url::Host::Ipv4(_) | url::Host::Ipv6(_))) = (self.addresses.edge(), url.host()) {
+            if let (Some(edge), Some(url::Host::Ipv4(_) | url::Host::Ipv6(_))) = (self.only, url.host()) {
                 url.set_ip_host(edge).map_err(|()| bad("it names no host".to_owned()))?;
             }
             &self.edge

@@ -25,7 +25,7 @@ pub struct Holder {
 /// The lock, held until dropped or until the process ends, however it ends.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
 }
 
 impl Lock {
@@ -53,7 +53,15 @@ impl Lock {
         }
         let text = serde_json::to_vec(holder).map_err(|e| unusable(e.into()))?;
         file.set_len(0).and_then(|()| file.write_all(&text)).and_then(|()| file.sync_all()).map_err(unusable)?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
+    }
+}
+
+impl Drop for Lock {
+    /// Unlocked by name, not only by closing: a child that is just being started holds a copy of the file until it becomes
+    /// another program.
+    fn drop(&mut self) {
+        let _ = FileExt::unlock(&self.file);
     }
 }
 

@@ -4,7 +4,6 @@
 //! decides the class of every error (what the engine does about it) and decides nothing else. To add one: a file here, a
 //! folder where it outgrows one, and a field in [`crate::world::World`].
 
-mod addresses;
 mod age_file;
 mod budget;
 mod cloudflare;
@@ -17,13 +16,12 @@ mod secrets;
 mod system;
 mod transport;
 
-pub use addresses::Addresses;
 pub use age_file::encrypt;
 pub use budget::Budget;
 pub use cloudflare::Cloudflare;
 pub use files::RunFiles;
 pub use hetzner::Hetzner;
-pub use http::Visitor;
+pub use http::{OnlyEdge, Visitor};
 pub use lock::{Holder, Lock, STATE_LOCKED};
 pub use openssh::OpenSsh;
 pub use secrets::{Generated, Secrets};

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// Between two looks, while the budget is rich.
 const USUAL_PACE: Duration = Duration::from_millis(500);
-/// Ids in one request, as the official Go client asks.
+/// Ids in one request: one page of the API, which this list does not let anyone choose.
 const CHUNK: usize = 25;
 /// Looks that may fail in a row before the outcome counts as unknown.
 const PATIENCE: u32 = 5;
@@ -135,8 +135,7 @@ impl Actions {
             awaited.iter().filter(|(_, (_, s))| matches!(s, Standing::Running)).map(|(id, _)| id.to_string()).collect()
         };
         for chunk in open.chunks(CHUNK) {
-            let mut query: Vec<(&str, &str)> = chunk.iter().map(|id| ("id", id.as_str())).collect();
-            query.push(("per_page", "50"));
+            let query: Vec<(&str, &str)> = chunk.iter().map(|id| ("id", id.as_str())).collect();
             let reply = api.call(Method::GET, "/actions", &query, None).await?;
             let actions: Vec<ActionReply> = api.part(&Method::GET, "/actions", &reply, "actions")?;
             if let Some(lost) = chunk.iter().find(|id| !actions.iter().any(|a| a.id.to_string() == **id)) {
