@@ -37,6 +37,7 @@ struct Drawn {
     shown: Arc<Mutex<Whole>>,
     /// Lines held back while somebody else has the terminal.
     held: Option<Vec<String>>,
+    begun: bool,
 }
 
 impl Bars {
@@ -58,8 +59,14 @@ impl Bars {
             whole: ProgressBar::hidden(),
             shown,
             held: None,
+            begun: false,
         };
         Self { multi, target, factor, state: Mutex::new(drawn) }
+    }
+    /// Takes in what earlier processes told of this run (each event with its moment in milliseconds since the epoch), without
+    /// drawing it: for a resume, before anything is told.
+    pub fn recall<'e>(&self, events: impl IntoIterator<Item = (u64, &'e Event)>) {
+        self.state().board.take_all(events);
     }
     /// Leaves the terminal to somebody else (a question) until the value is dropped. The run goes on; its lines are held back.
     pub fn quiet(&self) -> Quiet<'_> {
@@ -150,9 +157,8 @@ impl Listener for Bars {
                 }
             }
             Told::Durable { at, event, .. } => {
-                let first = state.board.began.is_none();
                 state.board.take(*at, event);
-                if first {
+                if !std::mem::replace(&mut state.begun, true) {
                     self.begin(state);
                 }
                 if let Some(text) = line(&state.board, event).filter(|_| scrolls(event)) {
@@ -271,6 +277,20 @@ mod tests {
         assert_eq!(state.shown.lock().unwrap().hidden, 0);
         let most = terminal.most();
         assert!((ROWS..=24).contains(&most), "{most} lines at once");
+    }
+
+    #[test]
+    fn a_resumed_run_knows_all_its_steps() {
+        let terminal = Terminal::default();
+        let bars = bars(&terminal);
+        let run = good_run();
+        bars.recall(run[..12].iter().map(|(at, event)| (*at, event)));
+        let before = terminal.text();
+        tell(&bars, &run[14..15]);
+        assert!(before.trim_end().ends_with(HEADER), "what was told before is not drawn again: {before}");
+        let shown = *bars.state().shown.lock().unwrap();
+        assert_eq!((shown.done, shown.steps, shown.waiting), (4, 5, 1));
+        assert!(terminal.text().contains("dns: done in 34.0s"));
     }
 
     #[test]

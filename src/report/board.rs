@@ -94,10 +94,14 @@ impl Board {
     /// Folds a whole journal: moments in milliseconds since the epoch, and events.
     pub(super) fn of<'e>(events: impl IntoIterator<Item = (u64, &'e Event)>) -> Self {
         let mut board = Self::default();
-        for (at, event) in events {
-            board.take(at, event);
-        }
+        board.take_all(events);
         board
+    }
+    /// Takes in several events.
+    pub(super) fn take_all<'e>(&mut self, events: impl IntoIterator<Item = (u64, &'e Event)>) {
+        for (at, event) in events {
+            self.take(at, event);
+        }
     }
     /// Takes in one event.
     pub(super) fn take(&mut self, at: u64, event: &Event) {

@@ -20,6 +20,11 @@ impl<W: Write + Send> Lines<W> {
         }
         Self { state: Mutex::new((out, Board::default())) }
     }
+    /// Takes in what earlier processes told of this run (each event with its moment in milliseconds since the epoch), without
+    /// writing it: for a resume, before anything is told.
+    pub fn recall<'e>(&self, events: impl IntoIterator<Item = (u64, &'e Event)>) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).1.take_all(events);
+    }
 }
 
 impl<W: Write + Send> Listener for Lines<W> {
@@ -134,6 +139,16 @@ mod tests {
           2m 11s  late: failed, and the run goes on: no package mirror answers
           2m 11s  run succeeded: 4 of 5 steps done, 1 warning
         "#);
+    }
+
+    #[test]
+    fn a_resumed_run_counts_from_its_beginning() {
+        let (before, after) = (&good_run()[..12], &good_run()[14..15]);
+        let paper = Paper::default();
+        let lines = Lines::new(paper.clone(), "");
+        lines.recall(before.iter().map(|(at, event)| (*at, event)));
+        tell(&lines, after);
+        assert_eq!(paper.text(), "  1m 35s  dns: done in 34.0s\n");
     }
 
     #[test]
