@@ -3,6 +3,7 @@
 //! The real OpenSSH client speaks to the sandbox's SSH door on loopback.
 
 mod keys;
+mod modelled;
 mod node;
 mod runs;
 mod secrets;

@@ -6,6 +6,8 @@ mod edge;
 mod hetzner;
 mod serve;
 mod ssh;
+mod ssh_fleet;
+mod ssh_model;
 mod ssh_program;
 mod ssh_visit;
 
@@ -14,4 +16,7 @@ pub use edge::{edge, node_http};
 pub use hetzner::{HetznerDoor, Shape};
 pub use serve::{serve, serve_tls};
 pub use ssh::{ScriptLookup, SshBackend, SshDoor, UnitState};
+pub use ssh::{Dropped, LoginRefused, ScriptLookup, SshBackend, SshDoor, SshLogin, UnitState};
+pub use ssh_fleet::SshFleet;
+pub use ssh_model::{ForwardTable, ModelNode};
 pub use ssh_program::Work;
