@@ -1,0 +1,3 @@
+//! The doors: each translates one protocol to the model, and decides nothing.
+
+pub mod direct;
