@@ -20,3 +20,4 @@ pub use ssh::{Dropped, LoginRefused, ScriptLookup, SshBackend, SshDoor, SshLogin
 pub use ssh_fleet::SshFleet;
 pub use ssh_model::{ForwardTable, ModelNode};
 pub use ssh_program::Work;
+pub mod direct;

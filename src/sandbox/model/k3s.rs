@@ -346,6 +346,7 @@ impl Model {
                 labels: node_labels(machine),
                 version: machine.k3s.installed.as_ref()?.version.clone(),
                 registered: member.caught_up,
+                boot_id: machine.boot_id.clone(),
             })
         };
         ClusterView {

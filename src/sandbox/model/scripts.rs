@@ -249,6 +249,19 @@ impl Model {
         let own = || hex::encode(Sha256::digest(format!("the sandbox's k3s {version} for {architecture}")));
         self.releases.get(&format!("{version}/{architecture}")).cloned().unwrap_or_else(own)
     }
+    /// The checksum file of a K3s release, by its address at GitHub; `None` for any other address.
+    /// Source: the files `sha256sum-amd64.txt` and `sha256sum-arm64.txt` of k3s' releases.
+    pub fn release_file(&self, host: &str, path: &str) -> Option<String> {
+        let rest = path.strip_prefix("/k3s-io/k3s/releases/download/").filter(|_| host == "github.com")?;
+        let (version, file) = rest.split_once('/')?;
+        let (architecture, name) = match file {
+            "sha256sum-amd64.txt" => ("amd64", "k3s"),
+            "sha256sum-arm64.txt" => ("arm64", "k3s-arm64"),
+            _ => return None,
+        };
+        let digest = self.release_digest(&version.replace("%2B", "+").replace("%2b", "+"), architecture);
+        Some(format!("{digest}  {name}\n"))
+    }
     fn etcd(&self, server: i64) -> Ended {
         let cluster =
             self.machines.get(&server).and_then(|m| m.k3s.cluster.as_ref()).and_then(|c| self.clusters.get(c));
