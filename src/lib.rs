@@ -4,4 +4,5 @@ pub mod actions;
 pub mod config;
 pub mod engine;
 pub mod playbook;
+pub mod sandbox;
 pub mod world;
