@@ -5,3 +5,4 @@
 
 pub mod doors;
 pub mod model;
+pub mod objects;

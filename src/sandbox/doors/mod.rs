@@ -21,3 +21,4 @@ pub use ssh_fleet::SshFleet;
 pub use ssh_model::{ForwardTable, ModelNode};
 pub use ssh_program::Work;
 pub mod direct;
+//! The doors into the sandbox: each translates from and to the model, and decides nothing.
