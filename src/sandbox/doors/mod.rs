@@ -2,6 +2,7 @@
 
 mod broken;
 mod cloudflare;
+pub mod direct;
 mod edge;
 mod hetzner;
 mod serve;
@@ -15,10 +16,7 @@ pub use cloudflare::CloudflareDoor;
 pub use edge::{edge, node_http};
 pub use hetzner::{HetznerDoor, Shape};
 pub use serve::{serve, serve_tls};
-pub use ssh::{ScriptLookup, SshBackend, SshDoor, UnitState};
 pub use ssh::{Dropped, LoginRefused, ScriptLookup, SshBackend, SshDoor, SshLogin, UnitState};
 pub use ssh_fleet::SshFleet;
 pub use ssh_model::{ForwardTable, ModelNode};
 pub use ssh_program::Work;
-pub mod direct;
-//! The doors into the sandbox: each translates from and to the model, and decides nothing.

@@ -12,6 +12,7 @@ mod create;
 mod dns;
 mod edge;
 mod faults;
+mod inventory;
 mod k3s;
 mod latency;
 mod ledger;
