@@ -20,3 +20,10 @@ pub use ssh::{Dropped, LoginRefused, ScriptLookup, SshBackend, SshDoor, SshLogin
 pub use ssh_fleet::SshFleet;
 pub use ssh_model::{ForwardTable, ModelNode};
 pub use ssh_program::Work;
+//! The doors into the sandbox: each translates from and to the model, and decides nothing.
+mod direct_cluster;
+mod kubernetes;
+mod kubernetes_tls;
+pub use direct_cluster::DirectCluster;
+pub use kubernetes::{kubernetes, Api, KubernetesBackend};
+pub use kubernetes_tls::{serve_kubernetes, KubernetesTls};

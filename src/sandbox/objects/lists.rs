@@ -21,6 +21,10 @@ pub struct Selection {
 }
 
 impl Selection {
+    /// From the written forms; `None` as namespace is all of them.
+    pub fn parse(namespace: Option<&str>, labels: &str, fields: &str) -> Result<Self, Failure> {
+        Ok(Self { namespace: namespace.map(str::to_owned), labels: Labels::parse(labels)?, fields: fields.to_owned() })
+    }
     /// Whether an object is meant.
     pub fn matches(&self, object: &Value) -> bool {
         self.namespace.as_deref().is_none_or(|n| namespace(object) == n)

@@ -19,7 +19,7 @@ pub struct NodeView {
     /// Whether its etcd member votes.
     pub voter: bool,
     /// Another value after a reboot: its containers start anew.
-    pub boot: u64,
+    pub boot: String,
 }
 
 /// A kubelet as the control plane knows it.
@@ -56,7 +56,7 @@ pub(super) enum Stage {
 pub(super) struct Run {
     pub stage: Stage,
     pub restarts: u32,
-    pub boot: u64,
+    pub boot: String,
     pub ip: String,
 }
 

@@ -27,6 +27,7 @@ mod validate;
 pub use answer::{Answer, Asked, Watch};
 pub use failure::Failure;
 pub use kinds::Served;
+pub use lists::Selection;
 pub use machines::NodeView;
 pub use pace::{Pace, Startup};
 pub use requests::{Named, PatchKind, Writer};

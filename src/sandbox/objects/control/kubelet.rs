@@ -36,7 +36,7 @@ impl Objects {
             let mut run = self.machines.runs.get(uid(pod)).cloned().unwrap_or_else(|| Run {
                 stage: Stage::Creating(self.now + self.pull_time(pod, &node) + self.pace.start),
                 restarts: 0,
-                boot: kubelet.view.boot,
+                boot: kubelet.view.boot.clone(),
                 ip: String::new(),
             });
             if run.ip.is_empty() {
@@ -48,7 +48,7 @@ impl Objects {
                 };
             }
             if run.boot != kubelet.view.boot && !matches!(run.stage, Stage::Ended(..)) {
-                run.boot = kubelet.view.boot;
+                run.boot = kubelet.view.boot.clone();
                 run.restarts += 1;
                 run.stage = Stage::Creating(self.now + self.pace.start);
             }

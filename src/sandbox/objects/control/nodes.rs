@@ -180,7 +180,7 @@ fn node_object(kubelet: &Kubelet) -> Value {
             "daemonEndpoints": {"kubeletEndpoint": {"Port": 10250}},
             "nodeInfo": {"architecture": "amd64", "operatingSystem": "linux", "osImage": "Ubuntu 24.04.3 LTS",
                 "kernelVersion": "6.8.0", "containerRuntimeVersion": "containerd://2.1", "kubeletVersion": view.version,
-                "kubeProxyVersion": "", "bootID": view.boot.to_string(), "machineID": "", "systemUUID": ""}}});
+                "kubeProxyVersion": "", "bootID": view.boot, "machineID": "", "systemUUID": ""}}});
     for (key, value) in &view.labels {
         set(&mut node, &["metadata", "labels", key], value.clone());
     }
