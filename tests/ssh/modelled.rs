@@ -2,7 +2,7 @@
 
 use crate::node::{free_network, key, provider, Hasty, USER_KEY};
 use relight::providers::OpenSsh;
-use relight::sandbox::doors::{ForwardTable, ScriptLookup, SshFleet};
+use relight::sandbox::doors::ssh::{ForwardTable, ScriptLookup, SshFleet};
 use relight::sandbox::model::{
     lock, Caller, Fault, FaultKind, Latency, Matcher, Model, Power, ServerOrder, Shared, TokenMay,
 };

@@ -1,7 +1,7 @@
 //! A node for the tests: the SSH door with a backend that keeps what it was asked.
 
 use async_trait::async_trait;
-use relight::sandbox::doors::{Dropped, LoginRefused, SshBackend, SshDoor, SshLogin, UnitState, Work};
+use relight::sandbox::doors::ssh::{Dropped, LoginRefused, SshBackend, SshDoor, SshLogin, UnitState, Work};
 use relight::world::{Addresses, Clock, Ended, Host, KeyPair, Random, RunKeys, Script, Secret};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

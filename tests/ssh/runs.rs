@@ -2,7 +2,7 @@
 
 use crate::node::{provider, script, Node};
 use relight::providers::OpenSsh;
-use relight::sandbox::doors::UnitState;
+use relight::sandbox::doors::ssh::UnitState;
 use relight::world::{Class, Ended, Error, Host};
 use std::sync::atomic::Ordering;
 use std::sync::Arc;

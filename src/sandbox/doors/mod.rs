@@ -27,3 +27,4 @@ mod kubernetes_tls;
 pub use direct_cluster::DirectCluster;
 pub use kubernetes::{kubernetes, Api, KubernetesBackend};
 pub use kubernetes_tls::{serve_kubernetes, KubernetesTls};
+pub mod ssh;

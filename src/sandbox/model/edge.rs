@@ -131,7 +131,7 @@ impl Model {
             }
         }
         for machine in self.machines.values().filter(|m| m.on_since.is_some()) {
-            for peer in machine.peers.iter().flatten() {
+            for peer in &machine.peers {
                 let held = self.machines.values().any(|m| m.project == machine.project && m.is(*peer));
                 if !held {
                     found.push((format!("peer rule on {}", machine.hostname), *peer));

@@ -32,7 +32,7 @@ mod userdata;
 mod workloads;
 
 pub use actions::{ActionStatus, CloudAction};
-pub use addresses::Addresses;
+pub use addresses::AddressPool;
 pub use answer::{Answer, ApiError, Budget, Caller, Failure};
 pub use cloud::{Limits, PrimaryIp, TokenMay};
 pub use create::{CreatedServer, ServerOrder, USER_DATA_LIMIT};

@@ -1,8 +1,8 @@
 //! One SSH connection to one node: who comes in, what is run, what is forwarded.
 
 use super::{
-    ssh::{Dropped, LoginRefused, ScriptLookup, SshBackend, SshLogin, UnitState},
-    ssh_program::{exit_line, parse, Program},
+    door::{Dropped, LoginRefused, ScriptLookup, SshBackend, SshLogin, UnitState},
+    program::{exit_line, parse, Program},
 };
 use crate::world::Ended;
 use russh::keys::PublicKey;

@@ -1,9 +1,6 @@
-//! The SSH door: a real SSH server for each node, behind which the model stands.
-//!
-//! It takes what relight sends to a node's bash, hands script, verb and input to the model, and answers as the runner on a
-//! real node would. Ports are forwarded to where the sandbox serves them. It runs no program.
+//! One node's server, and what it asks whoever stands behind it.
 
-use super::{ssh_visit::Visit, Work};
+use super::{visit::Visit, Work};
 use crate::world::{Ended, Secret};
 use async_trait::async_trait;
 use russh::keys::PrivateKey;
