@@ -11,6 +11,8 @@ mod person;
 mod sandbox;
 mod secrets;
 mod shell;
+#[cfg(test)]
+mod tests;
 mod tripwire;
 
 pub use clock::{DirectClock, SeededRandom};
