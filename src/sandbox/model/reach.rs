@@ -1,0 +1,107 @@
+//! Who reaches which port of which machine: power, boot, the cloud's firewall, the node's own.
+
+use super::machine::Machine;
+use super::things::bounds;
+use super::{Model, ThingState};
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+/// What a connection attempt meets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Something listens.
+    Open,
+    /// The machine answers that nothing listens.
+    Refused,
+    /// Nobody answers.
+    Silent,
+}
+
+/// Ports that `harden.sh` leaves open to anyone.
+const OPEN_PORTS: [u16; 3] = [22, 80, 443];
+
+fn in_range(address: Ipv4Addr, cidr: &str) -> bool {
+    let whole = matches!(cidr, "0.0.0.0/0");
+    whole || bounds(cidr).is_some_and(|(first, last)| (first..=last).contains(&u32::from(address)))
+}
+
+fn in_ports(port: u16, ports: Option<&str>) -> bool {
+    let Some(ports) = ports else { return false };
+    let (from, to) = ports.split_once('-').unwrap_or((ports, ports));
+    match (from.parse::<u16>(), to.parse::<u16>()) {
+        (Ok(from), Ok(to)) => (from..=to).contains(&port),
+        _ => ports == "any",
+    }
+}
+
+/// Whether ufw lets this in. Before hardening it is off and lets everything in.
+fn ufw_admits(machine: &Machine, from: Ipv4Addr, port: u16) -> bool {
+    let Some(hardened) = &machine.access.hardened else { return true };
+    let peer = machine.peers.as_ref().is_some_and(|p| p.contains(&from));
+    let peer_port = matches!(port, 6443 | 2379 | 2380 | 10250 | 8472);
+    let api = port == 6443 && hardened.api_access.iter().any(|cidr| in_range(from, cidr));
+    OPEN_PORTS.contains(&port) || (peer && peer_port) || api
+}
+
+impl Model {
+    /// Whether the cloud's firewalls of a server let this in on the public interface. No firewall: everything; rules of all
+    /// firewalls add up. Source: Hetzner Cloud API, "Firewalls".
+    fn firewall_admits(&self, machine: &Machine, from: Ipv4Addr, port: u16, protocol: &str) -> bool {
+        let Some(project) = self.projects.get(machine.project) else { return false };
+        let Some(server) = project.servers.get(&machine.server) else { return false };
+        let rules = |id: &i64| match project.things.get(id).map(|t| &t.state) {
+            Some(ThingState::Firewall { rules }) => rules.as_slice(),
+            _ => &[],
+        };
+        let admits = |id: &i64| {
+            rules(id).iter().any(|r| {
+                r.direction == "in"
+                    && r.protocol == protocol
+                    && in_ports(port, r.port.as_deref())
+                    && r.addresses.iter().any(|cidr| in_range(from, cidr))
+            })
+        };
+        server.firewalls.is_empty() || server.firewalls.iter().any(admits)
+    }
+
+    /// What a TCP connection from outside to this public address and port meets.
+    pub fn reach(&mut self, now: Duration, address: Ipv4Addr, port: u16) -> Reach {
+        self.advance(now);
+        let operator = self.operator;
+        match self.machine_at(address) {
+            Some(machine) => self.reach_machine(machine, operator, true, port),
+            None => Reach::Silent,
+        }
+    }
+    pub(super) fn reach_machine(&self, machine: &Machine, from: Ipv4Addr, public: bool, port: u16) -> Reach {
+        let Some(on_since) = machine.on_since else { return Reach::Silent };
+        if self.now < on_since + self.latency.boot {
+            return Reach::Silent;
+        }
+        if public && !self.firewall_admits(machine, from, port, "tcp") {
+            return Reach::Silent;
+        }
+        if !ufw_admits(machine, from, port) {
+            return Reach::Silent;
+        }
+        let listens = match port {
+            22 => true,
+            6443 | 2379 | 2380 | 10250 => machine.k3s.listens(),
+            _ => false,
+        };
+        if listens {
+            Reach::Open
+        } else {
+            Reach::Refused
+        }
+    }
+    /// Whether one machine reaches a port of another at this address of it, and from which address of its own it comes.
+    pub(super) fn node_reaches(&self, from: &Machine, to: &Machine, at: Ipv4Addr, port: u16) -> Reach {
+        let private = to.private.contains(&at);
+        let source = if private { from.private.first().copied() } else { from.public };
+        match source {
+            Some(source) if from.project == to.project || !private => self.reach_machine(to, source, !private, port),
+            _ => Reach::Silent,
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! The boundary to the model of Kubernetes' objects: what it is told about clusters and nodes, and what it is asked.
+
+use super::Model;
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+/// A node of a K3s cluster, as Kubernetes sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeView {
+    /// The Kubernetes node's name.
+    pub name: String,
+    /// `node-ip`: the address towards its peers.
+    pub internal: Ipv4Addr,
+    /// Public address.
+    pub external: Option<Ipv4Addr>,
+    /// Whether kubelet and containers run.
+    pub ready: bool,
+    /// Whether its etcd member votes.
+    pub voter: bool,
+    /// `node-label` of its configuration.
+    pub labels: BTreeMap<String, String>,
+    /// `v1.34.6+k3s1`.
+    pub version: String,
+    /// Clock time at which it registered.
+    pub registered: Duration,
+}
+
+/// A K3s cluster whose API server has been up at least once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterView {
+    /// Tells one cluster from another, over all restarts.
+    pub uid: String,
+    /// `v1.34.6+k3s1`.
+    pub version: String,
+    /// Whether etcd can agree: without it nothing changes, and what runs goes on.
+    pub quorum: bool,
+    /// Text of the HelmChartConfig that lay on the first server's disk, empty for none.
+    pub traefik: String,
+    /// The first server's configuration.
+    pub config: serde_json::Value,
+    /// Clock time at which it first answered.
+    pub since: Duration,
+    /// Registered nodes, by name.
+    pub nodes: Vec<NodeView>,
+}
+
+/// A model of Kubernetes' objects and controllers.
+pub trait Workloads: Send {
+    /// Lets everything happen until `now`. Called after every change of the outside and at least at every call to the model.
+    fn advance(&mut self, now: Duration, clusters: &[ClusterView]);
+    /// What port 80 of this node answers for the host and path (Traefik and what is behind it); `None` where nothing listens.
+    fn serving(&mut self, now: Duration, cluster: &str, node: &str, host: &str, path: &str) -> Option<(u16, String)>;
+}
+
+/// No objects: nothing ever listens on port 80.
+pub(super) struct Nothing;
+
+impl Workloads for Nothing {
+    fn advance(&mut self, _now: Duration, _clusters: &[ClusterView]) {}
+    fn serving(
+        &mut self,
+        _now: Duration,
+        _cluster: &str,
+        _node: &str,
+        _host: &str,
+        _path: &str,
+    ) -> Option<(u16, String)> {
+        None
+    }
+}
+
+impl Model {
+    /// All K3s clusters as Kubernetes' objects are told of them.
+    pub fn cluster_views(&self) -> Vec<ClusterView> {
+        self.clusters.values().map(|cluster| self.cluster_view(cluster)).collect()
+    }
+    pub(super) fn tell_workloads(&mut self) {
+        if self.clusters.is_empty() {
+            return;
+        }
+        let views = self.cluster_views();
+        self.workloads.advance(self.now, &views);
+    }
+}
