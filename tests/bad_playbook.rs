@@ -305,3 +305,21 @@ fn a_misspelt_need_is_not_also_told_as_a_missing_fact() {
     );
     assert!(told.contains("did you mean `server`?"), "{told}");
 }
+
+#[test]
+fn the_playbooks_of_this_binary_have_no_mistakes_whatever_the_number_of_nodes() {
+    let source = relight::playbook::Source::embedded();
+    assert!(source.names().contains(&"rebuild".to_owned()));
+    let make = |name: &str, params: &serde_json::Value| relight::actions::action(name, params);
+    for name in source.names() {
+        let found = source.playbook(&name).unwrap().unwrap();
+        for count in [1, 2, 3, 5] {
+            let nodes = named_actions::nodes(count);
+            let loaded =
+                relight::playbook::load(&found.text, &found.file, &nodes, std::time::Duration::from_secs(600), &make);
+            if let Err(problems) = loaded {
+                panic!("for {count} nodes: {problems:#?}");
+            }
+        }
+    }
+}

@@ -1,13 +1,14 @@
 //! Reading maps whose keys are known: unknown keys, missing keys and wrong types become findings.
 
 use super::duration::duration;
-use super::problem::{instead_of, At, Findings};
+use super::problem::{instead_of, Findings};
+use crate::config::Place;
 use super::tree::{Key, Node, Value};
 use std::time::Duration;
 
 /// A map and the findings of reading it.
 pub(super) struct Fields<'t, 'f> {
-    at: At,
+    at: Place,
     entries: &'t [(Key, Node)],
     pub(super) findings: &'f mut Findings,
 }
@@ -38,16 +39,16 @@ impl<'t, 'f> Fields<'t, 'f> {
         found
     }
     /// A text that must be there and not be empty.
-    pub(super) fn required_text(&mut self, key: &str, remedy: &str) -> Option<(String, At)> {
+    pub(super) fn required_text(&mut self, key: &str, remedy: &str) -> Option<(String, Place)> {
         let node = self.required(key, remedy)?;
         text(node, key, self.findings)
     }
     /// A text that may be there.
-    pub(super) fn text(&mut self, key: &str) -> Option<(String, At)> {
+    pub(super) fn text(&mut self, key: &str) -> Option<(String, Place)> {
         text(self.find(key)?, key, self.findings)
     }
     /// A duration that may be there.
-    pub(super) fn duration(&mut self, key: &str) -> Option<(Duration, At)> {
+    pub(super) fn duration(&mut self, key: &str) -> Option<(Duration, Place)> {
         let node = self.find(key)?;
         let (read, written) = match &node.value {
             Value::Text(text) => (duration(text), text.clone()),
@@ -86,7 +87,7 @@ impl<'t, 'f> Fields<'t, 'f> {
 }
 
 /// The node as a text that is not empty.
-pub(super) fn text(node: &Node, what: &str, findings: &mut Findings) -> Option<(String, At)> {
+pub(super) fn text(node: &Node, what: &str, findings: &mut Findings) -> Option<(String, Place)> {
     match &node.value {
         Value::Text(text) if !text.trim().is_empty() => Some((text.clone(), node.at)),
         Value::Text(_) | Value::Null => {

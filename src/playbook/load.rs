@@ -3,13 +3,13 @@
 use super::expand::{expand, Instance};
 use super::flow::facts;
 use super::order::{links, order};
-use super::problem::{At, Findings, Problem};
+use super::problem::Findings;
 use super::sets::NodeSets;
 use super::tree;
 use super::written::{self, Playbook, WrittenStep};
 use super::{Plan, Step};
 use crate::actions::Action;
-use crate::config::NodeSettings;
+use crate::config::{NodeSettings, Place, Problem};
 use sha2::{Digest, Sha256};
 use std::path::Path;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ pub fn load(
     let mut findings = Findings::new(file);
     let tree = tree::read(text).map_err(|(at, words)| {
         let mut findings = Findings::new(file);
-        let quoting = text.lines().nth(usize::try_from(at.line - 1).unwrap_or_default()).is_some_and(unquoted_bracket);
+        let quoting = text.lines().nth(usize::try_from(at.line.saturating_sub(1)).unwrap_or_default()).is_some_and(unquoted_bracket);
         let remedy = if quoting {
             "inside [ ] put a need with brackets in quotes: [\"server[*]\", harden]"
         } else {
@@ -55,8 +55,9 @@ pub fn load(
     let Some(order) = order(steps, &links, &mut findings) else { return Err(findings.sorted()) };
     let instances = expand(steps, &links, &order);
     facts(steps, &links, &made, &instances, &mut findings);
-    if !findings.is_empty() {
-        return Err(findings.sorted());
+    let problems = findings.sorted();
+    if !problems.is_empty() {
+        return Err(problems);
     }
     Ok(Plan {
         steps: instances.into_iter().filter_map(|instance| finish(instance, steps, &made)).collect(),
@@ -82,7 +83,7 @@ fn make(step: &WrittenStep<'_>, actions: MakeAction<'_>, findings: &mut Findings
     actions(&action.name, &action.params.json())
         .map_err(|words| {
             // A parameter that the words name in backquotes stands somewhere: that is the better place.
-            let named: Option<At> = words.split('`').skip(1).step_by(2).find_map(|n| action.params.place_of_key(n));
+            let named: Option<Place> = words.split('`').skip(1).step_by(2).find_map(|n| action.params.place_of_key(n));
             findings.add(named.unwrap_or(action.at), words, format!("correct `{}` of step `{}`", action.name, step.id));
         })
         .ok()

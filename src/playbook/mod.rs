@@ -20,5 +20,4 @@ mod written;
 
 pub use load::{load, MakeAction};
 pub use plan::*;
-pub use problem::Problem;
 pub use source::{Source, SourceFile};

@@ -1,6 +1,6 @@
 //! YAML as a tree in which every key and value knows where it stands, so that all mistakes can be told at once.
 
-use super::problem::At;
+use crate::config::Place;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::Spanned;
 use std::fmt;
@@ -8,14 +8,14 @@ use std::fmt;
 /// A value and where it stands.
 #[derive(Debug, Clone)]
 pub(super) struct Node {
-    pub(super) at: At,
+    pub(super) at: Place,
     pub(super) value: Value,
 }
 
 /// A key and where it stands.
 #[derive(Debug, Clone)]
 pub(super) struct Key {
-    pub(super) at: At,
+    pub(super) at: Place,
     pub(super) name: String,
 }
 
@@ -57,7 +57,7 @@ impl Node {
         }
     }
     /// Where a key of this name stands, at any depth.
-    pub(super) fn place_of_key(&self, name: &str) -> Option<At> {
+    pub(super) fn place_of_key(&self, name: &str) -> Option<Place> {
         match &self.value {
             Value::Map(entries) => entries
                 .iter()
@@ -71,9 +71,9 @@ impl Node {
 }
 
 /// Reads one YAML document; a syntax error (or a key written twice) as its place and the parser's words.
-pub(super) fn read(text: &str) -> Result<Node, (At, String)> {
+pub(super) fn read(text: &str) -> Result<Node, (Place, String)> {
     serde_saphyr::from_str::<Spanned<Value>>(text).map(Node::from).map_err(|error| {
-        let at = error.location().map_or(At { line: 1, column: 1 }, At::from);
+        let at = error.location().map_or(Place { line: 1, column: 1 }, Place::from);
         let words = error.without_snippet().to_string();
         let first = words.lines().next().unwrap_or_default();
         // The parser puts the place into its words too; ours stands in front of the message.

@@ -1,7 +1,8 @@
 //! A playbook as written: its fields read and checked one by one, nothing expanded yet.
 
 use super::fields::{text, Fields};
-use super::problem::{instead_of, At, Findings};
+use super::problem::{instead_of, Findings};
+use crate::config::Place;
 use super::sets::NodeSets;
 use super::tree::{Node, Value};
 use super::Gate;
@@ -11,7 +12,7 @@ use std::time::Duration;
 const EXPECTED: Duration = Duration::from_secs(1);
 
 /// What the end of a step can mean for the run: the two times that `run_finished` tells.
-const MILESTONES: [&str; 2] = ["first_answer", "recovery"];
+const MILESTONES: [&str; 2] = ["first_answer", "recovered"];
 
 const PLAYBOOK_KEYS: [&str; 4] = ["playbook", "for", "summary", "steps"];
 const STEP_KEYS: [&str; 11] =
@@ -20,7 +21,7 @@ const STEP_KEYS: [&str; 11] =
 /// A playbook as written.
 pub(super) struct Playbook<'t> {
     pub(super) name: String,
-    pub(super) name_at: At,
+    pub(super) name_at: Place,
     pub(super) mends: String,
     pub(super) summary: String,
     pub(super) steps: Vec<WrittenStep<'t>>,
@@ -29,7 +30,7 @@ pub(super) struct Playbook<'t> {
 /// A step as written.
 pub(super) struct WrittenStep<'t> {
     pub(super) id: String,
-    pub(super) at: At,
+    pub(super) at: Place,
     /// Its nodes; `None` where it is for the whole cluster.
     pub(super) nodes: Option<Vec<String>>,
     /// `None` where `do` could not be read: told already.
@@ -48,7 +49,7 @@ pub(super) struct WrittenStep<'t> {
 /// What stands under `do`.
 pub(super) struct WrittenAction<'t> {
     pub(super) name: String,
-    pub(super) at: At,
+    pub(super) at: Place,
     pub(super) params: &'t Node,
 }
 
@@ -58,7 +59,7 @@ pub(super) struct Need {
     pub(super) step: String,
     /// What stands in brackets: `*` or a node set.
     pub(super) of: Option<String>,
-    pub(super) at: At,
+    pub(super) at: Place,
 }
 
 /// Reads the whole document. `None` where nothing can be made of it; the findings say why.
@@ -171,7 +172,7 @@ fn needs(fields: &mut Fields<'_, '_>) -> Vec<Option<Need>> {
 }
 
 /// `server`, `server[*]`, `server[first]`.
-fn need(word: &str, at: At, findings: &mut Findings) -> Option<Need> {
+fn need(word: &str, at: Place, findings: &mut Findings) -> Option<Need> {
     let Some((step, rest)) = word.split_once('[') else {
         return Some(Need { step: word.to_owned(), of: None, at });
     };

@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use relight::actions::{Action, Check, FactKind, Facts, Place, StepContext};
-use relight::config::NodeSettings;
-use relight::playbook::{load, Plan, Problem};
+use relight::config::{NodeSettings, Problem};
+use relight::playbook::{load, Plan};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
