@@ -112,7 +112,7 @@ pub fn world(
         uid,
         cloud: Arc::new(Hetzner::new(&hcloud.0, &hcloud.1, Arc::clone(&clock), timeouts)?),
         dns: Arc::new(Cloudflare::new(&cloudflare.0, &cloudflare.1, Arc::clone(&clock), timeouts)?),
-        cluster: Arc::new(KubeApi::new(Arc::clone(&shell), timeouts)),
+        cluster: Arc::new(KubeApi::new(Arc::clone(&shell), timeouts.clone())),
         shell,
         http: Arc::new(Visitor::new(addresses, only, timeouts)?),
         files: Arc::new(files),

@@ -6,8 +6,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
+use rustls::ServerConfig;
 use std::io;
 use std::sync::Arc;
 
@@ -30,6 +29,14 @@ pub struct Issued {
 
 fn broken(error: &dyn std::fmt::Display) -> io::Error {
     io::Error::other(format!("the sandbox's certificates: {error}"))
+}
+
+impl Issued {
+    /// As rustls takes them.
+    pub fn rustls(self) -> io::Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
+        let key = PrivateKeyDer::try_from(self.key_der).map_err(|e| broken(&e))?;
+        Ok((vec![self.der], key))
+    }
 }
 
 impl Authority {
@@ -77,22 +84,17 @@ impl Authority {
         })
     }
 
-    /// TLS for a door with a certificate for these names; with `clients`, only clients that this authority has signed come in.
-    pub fn tls(&self, names: &[String], clients: bool) -> io::Result<Arc<ServerConfig>> {
-        let issued = self.server(names)?;
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider));
+    /// Its certificate, DER.
+    pub fn der(&self) -> CertificateDer<'static> {
+        self.der.clone()
+    }
+
+    /// TLS for a door with a certificate for these names.
+    pub fn tls(&self, names: &[String]) -> io::Result<Arc<ServerConfig>> {
+        let (chain, key) = self.server(names)?.rustls()?;
+        let builder = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
         let builder = builder.with_safe_default_protocol_versions().map_err(|e| broken(&e))?;
-        let builder = if clients {
-            let mut roots = RootCertStore::empty();
-            roots.add(self.der.clone()).map_err(|e| broken(&e))?;
-            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
-            builder.with_client_cert_verifier(verifier.build().map_err(|e| broken(&e))?)
-        } else {
-            builder.with_no_client_auth()
-        };
-        let key = PrivateKeyDer::try_from(issued.key_der).map_err(|e| broken(&e))?;
-        let mut config = builder.with_single_cert(vec![issued.der], key).map_err(|e| broken(&e))?;
+        let mut config = builder.with_no_client_auth().with_single_cert(chain, key).map_err(|e| broken(&e))?;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(Arc::new(config))
     }

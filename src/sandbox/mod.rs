@@ -5,9 +5,12 @@
 
 mod authority;
 pub mod doors;
+mod joined;
+mod node_doors;
 pub mod model;
 pub mod objects;
 mod served;
 
 pub use authority::{Authority, Issued, Kubeconfigs};
+pub use joined::{ApiServers, Clusters};
 pub use served::{Served, Setting};

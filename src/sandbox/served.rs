@@ -4,10 +4,14 @@
 //! [`Addresses`] says; nothing needs root and nothing leaves loopback.
 
 use super::authority::{Authority, Kubeconfigs};
-use super::doors::{self, CloudflareDoor, HetznerDoor, ScriptLookup, Shape};
+use super::doors::ssh::{ForwardTable, ScriptLookup, SshFleet};
+use super::doors::{self, CloudflareDoor, HetznerDoor, Shape};
+use super::joined::Clusters;
 use super::model::{lock, Latency, Loss, Model, Shared, Start};
+use super::node_doors::{Behind, NodeDoors};
+use super::objects::Pace;
 use crate::config::Settings;
-use crate::world::{Addresses, Clock, Random};
+use crate::world::{Addresses, Clock, Random, Secret};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -51,7 +55,9 @@ pub struct Served {
     pub cloudflare_base_url: String,
     setting: Setting,
     start: Start,
+    clusters: Clusters,
     tasks: Vec<JoinHandle<()>>,
+    nodes: Option<(NodeDoors, SshFleet)>,
 }
 
 impl Drop for Served {
@@ -113,8 +119,10 @@ impl Served {
             authority,
             model,
             setting,
+            clusters: Clusters::new(pace(&start.latency)),
             start,
             tasks: Vec::new(),
+            nodes: None,
         };
         served.prepare();
         served.open_doors(hetzner).await?;
@@ -143,8 +151,23 @@ impl Served {
     }
 
     /// Joins to a fresh model what only the network doors have: real certificates and Kubernetes' objects.
-    fn prepare(&self) {
+    fn prepare(&mut self) {
+        self.clusters = Clusters::new(pace(&self.start.latency));
+        let behind = Behind {
+            model: Arc::clone(&self.model),
+            clusters: self.clusters.clone(),
+            clock: Arc::clone(&self.setting.clock),
+            authority: Arc::clone(&self.authority),
+            bearer: Secret::new(token(&*self.setting.random)),
+        };
+        // The API is reached through the node's own 127.0.0.1, which the sandbox serves at the node's address.
+        let forwards: ForwardTable =
+            Arc::new(|node, port| (port == 6443).then(|| Addresses::sandbox().reach(node.into(), port)));
+        let (model, clock) = (Arc::clone(&self.model), Arc::clone(&self.setting.clock));
+        let ssh = SshFleet::follow(model, clock, Arc::clone(&self.setting.scripts), forwards);
+        self.nodes = Some((NodeDoors::follow(behind), ssh));
         let mut model = lock(&self.model);
+        model.set_workloads(Box::new(self.clusters.clone()));
         model.set_kubeconfigs(Box::new(Kubeconfigs(Arc::clone(&self.authority))));
     }
 
@@ -154,7 +177,7 @@ impl Served {
         let dns = &self.setting.settings.dns;
         let mut names = vec![dns.zone.clone(), format!("*.{}", dns.zone), RELEASES.to_owned()];
         names.push(self.edge.to_string());
-        let tls = self.authority.tls(&names, false)?;
+        let tls = self.authority.tls(&names)?;
         let https = TcpListener::bind(addresses.reach(self.edge, 443)).await?;
         let http = TcpListener::bind(addresses.reach(self.edge, 80)).await?;
         let cloudflare = TcpListener::bind(SocketAddr::new(self.edge, CLOUDFLARE)).await?;
@@ -170,6 +193,14 @@ impl Served {
         ];
         self.tasks.extend(tasks);
         Ok(())
+    }
+}
+
+fn pace(latency: &Latency) -> Pace {
+    if *latency == Latency::instant() {
+        Pace::instant()
+    } else {
+        Pace::real()
     }
 }
 
