@@ -4,9 +4,9 @@ use super::card::Card;
 use super::exit::Stop;
 use crate::config::Settings;
 use crate::providers::{
-    Addresses, Cloudflare, Generated, Hetzner, KubeApi, OpenSsh, OsRandom, RunFiles, Secrets, SystemClock, Visitor,
+    Cloudflare, Generated, Hetzner, KubeApi, OnlyEdge, OpenSsh, OsRandom, RunFiles, Secrets, SystemClock, Visitor,
 };
-use crate::world::{Clock, Person, Secret, SecretSource, Shell, World, WorldKind};
+use crate::world::{Addresses, Clock, Person, Secret, SecretSource, Shell, World, WorldKind};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -27,6 +27,7 @@ struct Doors {
     hcloud: (String, Secret),
     cloudflare: (String, Secret),
     addresses: Addresses,
+    only: Option<OnlyEdge>,
     clock: Arc<dyn Clock>,
 }
 
@@ -57,7 +58,8 @@ fn real(environment: &Environment) -> Result<Doors, Stop> {
         uid: crate::world::sha256_hex(hcloud.expose()).chars().take(16).collect(),
         hcloud: (HCLOUD.to_owned(), hcloud),
         cloudflare: (CLOUDFLARE.to_owned(), token(environment, "CLOUDFLARE_API_TOKEN")?),
-        addresses: Addresses::life(),
+        addresses: Addresses::identity(),
+        only: None,
         clock: Arc::new(SystemClock::wall()),
     })
 }
@@ -68,7 +70,8 @@ fn sandbox(card: &Card) -> Doors {
         uid: card.uid.clone(),
         hcloud: (card.hcloud_endpoint.clone(), Secret::new(card.hcloud_token.clone())),
         cloudflare: (card.cloudflare_base_url.clone(), Secret::new(card.cloudflare_api_token.clone())),
-        addresses: Addresses::sandbox(card.edge, card.authority.clone()),
+        addresses: Addresses::sandbox(),
+        only: Some(OnlyEdge { address: card.edge, authority: card.authority.clone().into_bytes() }),
         clock: Arc::new(clock(card)),
     }
 }
@@ -93,8 +96,8 @@ pub fn world(
         None => real(environment)?,
     };
     let random = Arc::new(OsRandom);
-    let Doors { kind, uid, hcloud, cloudflare, addresses, clock } = doors;
-    let shell: Arc<dyn Shell> = Arc::new(OpenSsh::new(addresses.clone(), Arc::clone(&clock), random.clone())?);
+    let Doors { kind, uid, hcloud, cloudflare, addresses, only, clock } = doors;
+    let shell: Arc<dyn Shell> = Arc::new(OpenSsh::new(addresses, Arc::clone(&clock), random.clone())?);
     let own: Arc<dyn SecretSource> = Arc::new(Secrets::new(environment.clone(), settings.base.clone()));
     let secrets: Arc<dyn SecretSource> = match kind {
         WorldKind::Real => own,
@@ -111,7 +114,7 @@ pub fn world(
         dns: Arc::new(Cloudflare::new(&cloudflare.0, &cloudflare.1, Arc::clone(&clock), timeouts)?),
         cluster: Arc::new(KubeApi::new(Arc::clone(&shell), timeouts)),
         shell,
-        http: Arc::new(Visitor::new(addresses, timeouts)?),
+        http: Arc::new(Visitor::new(addresses, only, timeouts)?),
         files: Arc::new(files),
         clock,
         random,

@@ -27,3 +27,6 @@ pub use openssh::OpenSsh;
 pub use secrets::{Generated, Secrets};
 pub use system::{OsRandom, SystemClock};
 pub use transport::Endpoint;
+//! Real implementations of the world's traits, one file or folder each.
+mod kube_api;
+pub use kube_api::KubeApi;

@@ -3,5 +3,11 @@
 //! The model knows the time only by being told: every call first lets happen what was due until then. The direct door
 //! implements the world's traits under virtual time; the network doors serve the same model to real clients on loopback.
 
+mod authority;
 pub mod doors;
 pub mod model;
+pub mod objects;
+mod served;
+
+pub use authority::{Authority, Issued, Kubeconfigs};
+pub use served::{Served, Setting};

@@ -6,7 +6,7 @@ set -euo pipefail
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C
 
 TLS=/var/lib/rancher/k3s/server/tls/etcd
-URL=${ETCD_GATEWAY:-https://127.0.0.1:2382}/v3/cluster/member/list
+URL=https://127.0.0.1:2382/v3/cluster/member/list
 
 if [ "${1:-}" != check ]; then
     echo "etcd.sh: unknown verb '${1:-}'; it knows check" >&2

@@ -260,7 +260,8 @@ install_k3s() {
         [ -n "$(command -v "$link")" ] || ln -s k3s "$BIN/$link"
     done
     [ -n "${TRAEFIK:-}" ] || rm -f "$TRAEFIK_FILE"
-    mkdir -p -m 0700 /var/lib/rancher/k3s/server
+    install -d -m 0755 /var/lib/rancher /var/lib/rancher/k3s
+    install -d -m 0700 /var/lib/rancher/k3s/server
     while read -r path mode text; do "$text" | write "$path" "$mode"; done < <(files)
     systemctl daemon-reload
 }
@@ -276,7 +277,6 @@ start_k3s() {
     systemctl start --no-block k3s.service
 }
 
-umask 077
 verb=${1:-}
 case $verb in
 check) read_input ;;

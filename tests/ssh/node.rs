@@ -1,7 +1,7 @@
 //! A node for the tests: the SSH door with a backend that keeps what it was asked.
 
 use async_trait::async_trait;
-use relight::sandbox::doors::{SshBackend, SshDoor, UnitState, Work};
+use relight::sandbox::doors::ssh::{Dropped, LoginRefused, SshBackend, SshDoor, SshLogin, UnitState, Work};
 use relight::world::{Addresses, Clock, Ended, Host, KeyPair, Random, RunKeys, Script, Secret};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -82,16 +82,28 @@ impl Backend {
     }
 }
 
-#[async_trait]
-impl SshBackend for Backend {
+/// What the door holds: the backend by reference, so that the test can look at it too.
+struct Shared(Arc<Backend>);
+
+impl SshBackend for Shared {
     fn host_key(&self) -> Option<Secret> {
-        self.connections.fetch_add(1, Ordering::SeqCst);
-        self.host_key.lock().unwrap().clone()
+        self.0.connections.fetch_add(1, Ordering::SeqCst);
+        self.0.host_key.lock().unwrap().clone()
     }
-    fn authorised(&self, user: &str, offered: &str) -> bool {
-        user == "deploy" && offered == key(USER_KEY).public
+    fn login(&self, user: &str, offered: &str) -> Result<Arc<dyn SshLogin>, LoginRefused> {
+        if user == "deploy" && offered == key(USER_KEY).public {
+            return Ok(self.0.clone());
+        }
+        Err(LoginRefused::Key)
     }
-    async fn look(&self, work: &Work) -> Ended {
+    fn forward(&self, port: u16) -> Option<SocketAddr> {
+        self.0.forwards.lock().unwrap().get(&port).copied()
+    }
+}
+
+#[async_trait]
+impl SshLogin for Backend {
+    async fn look(&self, work: &Work) -> Result<Ended, Dropped> {
         let now = self.looking.fetch_add(1, Ordering::SeqCst) + 1;
         self.most_looking.fetch_max(now, Ordering::SeqCst);
         self.asked.lock().unwrap().looks.push(work.clone());
@@ -102,9 +114,9 @@ impl SshBackend for Backend {
         }
         self.looking.fetch_sub(1, Ordering::SeqCst);
         let text = |key: &str| work.input.get(key).and_then(Secret::expose_str).unwrap_or_default().to_owned();
-        Ended { exit: text("EXIT").parse().unwrap_or(0), stdout: text("OUT"), stderr: text("ERR") }
+        Ok(Ended { exit: text("EXIT").parse().unwrap_or(0), stdout: text("OUT"), stderr: text("ERR") })
     }
-    fn start(&self, unit: &str, call: &str, work: &Work) {
+    fn start(&self, unit: &str, call: &str, work: &Work) -> Result<(), Dropped> {
         let broken = self.break_start.lock().unwrap().take();
         if broken != Some(false) {
             let mut asked = self.asked.lock().unwrap();
@@ -120,18 +132,13 @@ impl SshBackend for Backend {
             }
         }
         self.change();
-        if broken.is_some() {
-            self.cut_connections();
-        }
+        broken.map_or(Ok(()), |_| Err(Dropped))
     }
-    fn unit(&self, unit: &str) -> UnitState {
-        self.asked.lock().unwrap().units.get(unit).cloned().unwrap_or(UnitState::Absent)
+    fn unit(&self, unit: &str) -> Result<UnitState, Dropped> {
+        Ok(self.asked.lock().unwrap().units.get(unit).cloned().unwrap_or(UnitState::Absent))
     }
     async fn settled(&self, unit: &str) {
         self.until(|asked| asked.units.get(unit) != Some(&UnitState::Running)).await;
-    }
-    fn forward(&self, port: u16) -> Option<SocketAddr> {
-        self.forwards.lock().unwrap().get(&port).copied()
     }
     async fn dropped(&self) {
         self.cut.notified().await;
@@ -162,11 +169,16 @@ impl Node {
         loop {
             let address = free_address();
             let at = Addresses::sandbox().reach(address, 22);
-            match SshDoor::open(at, backend.clone(), Arc::new(body)).await {
+            match SshDoor::open(at, Arc::new(Shared(backend.clone())), Arc::new(body)).await {
                 Ok(door) => return Self { backend, address, door: Some(door) },
                 Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse),
             }
         }
+    }
+
+    /// Opens the door again where it was.
+    pub async fn reopen(&mut self, at: SocketAddr) {
+        self.door = Some(SshDoor::open(at, Arc::new(Shared(self.backend.clone())), Arc::new(body)).await.unwrap());
     }
 
     pub fn host(&self, accepted: &[u8]) -> Host {
@@ -186,6 +198,13 @@ pub fn free_address() -> IpAddr {
         std::process::id().wrapping_mul(977).wrapping_add(NEXT.fetch_add(1, Ordering::SeqCst)) % (200 * 200 * 200);
     let byte = |shift: u32| u8::try_from(next / shift % 200 + 20).unwrap();
     Ipv4Addr::new(127, byte(40_000), byte(200), byte(1)).into()
+}
+
+/// The same for a whole /24.
+pub fn free_network() -> Ipv4Addr {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let next = std::process::id().wrapping_mul(31).wrapping_add(NEXT.fetch_add(1, Ordering::SeqCst)) % (30 * 200);
+    Ipv4Addr::new(127, u8::try_from(next / 200 + 221).unwrap(), u8::try_from(next % 200 + 20).unwrap(), 0)
 }
 
 /// Wall time, with pauses a hundred times shorter.

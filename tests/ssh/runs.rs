@@ -2,7 +2,7 @@
 
 use crate::node::{provider, script, Node};
 use relight::providers::OpenSsh;
-use relight::sandbox::doors::UnitState;
+use relight::sandbox::doors::ssh::UnitState;
 use relight::world::{Class, Ended, Error, Host};
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
@@ -82,8 +82,7 @@ async fn a_node_that_is_away_while_the_script_runs_is_waited_for() {
     while tokio::net::TcpStream::connect(at).await.is_ok() {}
     // Gone: what the script's end is cannot be told before the door opens again.
     node.backend.finish("relight-k3s", 3, "");
-    let known: relight::sandbox::doors::ScriptLookup = Arc::new(|_| None);
-    let _door = relight::sandbox::doors::SshDoor::open(at, node.backend.clone(), known).await.unwrap();
+    node.reopen(at).await;
     assert_eq!(run.await.unwrap().unwrap().exit, 3);
     assert_eq!(node.backend.starts(), 1);
 }

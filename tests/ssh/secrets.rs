@@ -60,6 +60,7 @@ async fn no_master_and_no_key_file_outlive_the_provider() {
     let node = Node::boot(10).await;
     let (ssh, host) = (provider(), node.host(&[10]));
     ssh.look(&host, &script("echo.sh", "check", &[])).await.unwrap();
+    ssh.tunnel(&host, 6443).await.unwrap();
     let address = node.address.to_string();
     let masters = || -> Vec<Vec<u8>> {
         processes().into_iter().map(|(_, bytes)| bytes).filter(|bytes| holds(bytes, &address)).collect()

@@ -108,7 +108,9 @@ async fn a_real_sshd_and_a_real_bash_answer_as_the_sandbox_does() {
         .collect();
     for look in looks {
         let ended = look.await.unwrap().unwrap();
-        assert_eq!((ended.exit, ended.stdout.as_str(), ended.stderr.as_str()), (10, "it's check", "said\n"));
+        assert_eq!((ended.exit, ended.stdout.as_str()), (10, "it's check"));
+        // This machine's own shell start-up files may have said something before.
+        assert!(ended.stderr.ends_with("said\n"), "{}", ended.stderr);
     }
     assert_eq!(ssh.seen_host_key(sshd.address).await.unwrap(), Some(key(10).public));
     let error = ssh.look(&sshd.host(11), &script("exit 0")).await.unwrap_err();
@@ -156,9 +158,7 @@ async fn on_a_real_sshd_a_tunnel_carries_bytes() {
     let ssh = provider();
     let at = ssh.tunnel(&sshd.host(10), port).await.unwrap();
     for _ in 0..2 {
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        let reply = client.get(format!("http://{at}/")).send().await.unwrap();
-        assert_eq!(reply.text().await.unwrap(), "ok");
-        sshd.cut();
+        assert_eq!(crate::tunnels::fetch_again(at, "/").await, "ok");
+        assert!(sshd.cut() > 0);
     }
 }

@@ -85,7 +85,7 @@ impl Dns for Cloudflare {
     }
 
     async fn zone(&self, name: &str) -> Result<Option<Zone>> {
-        let zones: Vec<ZoneReply> = self.api.all("/zones", &[("name", name)]).await?;
+        let zones: Vec<ZoneReply> = self.api.call(Method::GET, "/zones", &[("name", name)], None).await?;
         Ok(zones.into_iter().map(Zone::from).find(|zone| zone.name == name))
     }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// Between two looks, while the budget is rich.
 const USUAL_PACE: Duration = Duration::from_millis(500);
-/// Ids in one request: one page of the API, which this list does not let anyone choose.
+/// Ids in one request: as many as the official Go client asks for.
 const CHUNK: usize = 25;
 /// Looks that may fail in a row before the outcome counts as unknown.
 const PATIENCE: u32 = 5;

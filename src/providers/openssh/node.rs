@@ -7,8 +7,8 @@ use super::{
 };
 use crate::world::{Addresses, Error, Host, Result, Secret};
 use openssh::{Session, Stdio};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{Mutex, Semaphore};
 
@@ -20,7 +20,7 @@ const OUTPUT_LIMIT: u64 = 8 * 1024 * 1024;
 
 /// A node as this process reaches it.
 pub(super) struct Node {
-    base: PathBuf,
+    place: Arc<TempDir>,
     addresses: Addresses,
     seats: Semaphore,
     connection: Mutex<Option<Arc<Connection>>>,
@@ -33,12 +33,12 @@ pub(super) struct Failed {
     /// Whether the program may have reached the node.
     pub(super) sent: bool,
     /// Whether the connection had been used before: it may have been dead since long.
-    stale: bool,
+    pub(super) stale: bool,
 }
 
 impl Node {
-    pub(super) fn new(base: &Path, addresses: Addresses) -> Self {
-        Self { base: base.to_owned(), addresses, seats: Semaphore::new(SEATS), connection: Mutex::new(None) }
+    pub(super) fn new(place: Arc<TempDir>, addresses: Addresses) -> Self {
+        Self { place, addresses, seats: Semaphore::new(SEATS), connection: Mutex::new(None) }
     }
 
     /// The connection, made where there is none that serves this host; and whether it is older than this call.
@@ -48,7 +48,7 @@ impl Node {
             return Ok((connection.clone(), true));
         }
         *held = None;
-        let made = Arc::new(Connection::open(&self.base, self.addresses, host).await?);
+        let made = Arc::new(Connection::open(self.place.clone(), self.addresses, host).await?);
         *held = Some(made.clone());
         Ok((made, false))
     }

@@ -4,7 +4,7 @@ use super::program::{self, End};
 use crate::world::{Ended, Script, Secret};
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 const SYSTEMD_RUN: &str = include_str!("../../../tests/ssh/systemd-run.sh");
@@ -70,8 +70,8 @@ impl Machine {
             }
         }
     }
-    fn wait_for(&self, path: &Path) {
-        while !path.exists() {
+    fn wait_for(&self, name: &str) {
+        while !self.path(name).exists() {
             std::thread::yield_now();
         }
     }
@@ -175,7 +175,7 @@ fn a_second_start_joins_and_a_wait_reads_the_same_end() {
     let body = format!("echo x; {}; exit 9", until(&machine, "go"));
     std::thread::scope(|scope| {
         let one = scope.spawn(|| machine.start(&body, "relight-a-1", "one"));
-        machine.wait_for(&machine.path("relight-a-1.service"));
+        machine.wait_for("relight-a-1.service");
         let two = scope.spawn(|| machine.start(&body, "relight-a-1", "two"));
         let text = String::from_utf8(program::wait("relight-a-1", None).expose().to_vec()).unwrap();
         assert_eq!(machine.run(text.replace(" 20; exit", " 0; exit").as_bytes()), End::Running);
@@ -207,7 +207,7 @@ fn a_unit_that_was_killed_or_outlived_by_the_node_is_lost_and_starts_anew() {
         let body = format!("touch '{}.{how}'; {}", machine.path("begun").display(), until(&machine, "never"));
         std::thread::scope(|scope| {
             let run = scope.spawn(|| machine.start(&body, "relight-a-1", how));
-            machine.wait_for(&machine.path(&format!("begun.{how}")));
+            machine.wait_for(&format!("begun.{how}"));
             assert_eq!(machine.started(), started);
             if how == "kill" {
                 // The whole group, as systemd does it.

@@ -12,6 +12,7 @@
 use crate::world::{Ended, Error, Result, Script, Secret};
 use base64::{engine::general_purpose::STANDARD, Engine};
 use sha2::{Digest, Sha256};
+use std::fmt::Write as _;
 
 const RUNNER: &str = include_str!("../../../steps/scripts/runner.sh");
 
@@ -28,7 +29,7 @@ pub(super) fn look(script: &Script) -> Result<Secret> {
     let mut text = format!("# relight v1 do=look script={name} verb={verb} digest={digest}\n");
     push_script(&mut text, script)?;
     text.push_str(RUNNER);
-    text.push_str(&format!("{{ relight_look {name} {verb} {digest}; exit 0; }}\n"));
+    let _ = writeln!(text, "{{ relight_look {name} {verb} {digest}; exit 0; }}");
     Ok(Secret::new(text))
 }
 
@@ -39,7 +40,7 @@ pub(super) fn start(script: &Script, unit: &str, call: &str) -> Result<Secret> {
     let mut text = format!("# relight v1 do=start script={name} verb={verb} digest={digest} unit={unit} call={call}\n");
     push_script(&mut text, script)?;
     text.push_str(RUNNER);
-    text.push_str(&format!("{{ relight_start {name} {verb} {digest} {unit} {call} {WAIT_SECONDS}; exit 0; }}\n"));
+    let _ = writeln!(text, "{{ relight_start {name} {verb} {digest} {unit} {call} {WAIT_SECONDS}; exit 0; }}");
     Ok(Secret::new(text))
 }
 
@@ -153,6 +154,7 @@ fn assignments(script: &Script) -> Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
 
     #[test]
     fn the_script_s_own_last_newline_is_told_from_the_runner_s() {
@@ -181,7 +183,7 @@ mod tests {
     #[test]
     fn a_word_that_the_shell_would_read_is_refused_and_no_value_is_told() {
         let mut script =
-            Script { name: "a.sh".into(), body: "".into(), verb: "x; rm -rf /".into(), input: Default::default() };
+            Script { name: "a.sh".into(), body: "".into(), verb: "x; rm -rf /".into(), input: BTreeMap::default() };
         assert!(look(&script).is_err());
         script.verb = "check".into();
         script.input.insert("A".into(), Secret::new(b"canary\0".to_vec()));

@@ -21,20 +21,19 @@ type Slot = Arc<tokio::sync::Mutex<Option<Tunnel>>>;
 
 /// Nodes by the system's OpenSSH client. See the module's documentation for what it promises.
 pub struct OpenSsh {
-    // Tunnels and nodes go before the place that their sockets are in.
     tunnels: Mutex<BTreeMap<(Key, u16), Slot>>,
     nodes: Mutex<BTreeMap<Key, Arc<Node>>>,
     addresses: Addresses,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
-    place: TempDir,
+    place: Arc<TempDir>,
 }
 
 impl OpenSsh {
     /// A provider without connections yet. The clock is for pauses between attempts; the random bytes tell one start from
     /// another. Errors: `Fatal`, where there is no place for control sockets.
     pub fn new(addresses: Addresses, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Result<Self> {
-        let place = place::make()?;
+        let place = Arc::new(place::make()?);
         Ok(Self { tunnels: Mutex::default(), nodes: Mutex::default(), addresses, clock, random, place })
     }
 
@@ -56,7 +55,7 @@ impl OpenSsh {
         let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
         nodes
             .entry((host.address, host.user.clone()))
-            .or_insert_with(|| Arc::new(Node::new(self.place.path(), self.addresses)))
+            .or_insert_with(|| Arc::new(Node::new(self.place.clone(), self.addresses)))
             .clone()
     }
 }

@@ -20,7 +20,7 @@ impl Handler for Witness {
     async fn check_server_key(&mut self, key: &PublicKeyOrCertificate) -> Result<bool, Self::Error> {
         let plain = match key {
             PublicKeyOrCertificate::PublicKey { key, .. } => key.to_openssh().ok(),
-            _ => None,
+            PublicKeyOrCertificate::Certificate(_) => None,
         };
         // Comments are not part of the exchange, so the text is the bare key.
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = plain.map(|text| text.trim_end().to_owned());

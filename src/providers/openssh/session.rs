@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::num::NonZeroUsize;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -28,15 +29,17 @@ pub(super) struct Connection {
     host: Host,
     // After the session, so that the control socket lives until the master was told to end.
     dir: TempDir,
+    // Whoever still uses a connection keeps the place that its socket is in.
+    _place: Arc<TempDir>,
 }
 
 impl Connection {
     /// Connects. The key file is gone when this returns.
-    pub(super) async fn open(base: &Path, addresses: Addresses, host: &Host) -> Result<Self> {
+    pub(super) async fn open(place: Arc<TempDir>, addresses: Addresses, host: &Host) -> Result<Self> {
         let host_keys = accepted(host)?;
         let dir = tempfile::Builder::new()
             .prefix("c")
-            .tempdir_in(base)
+            .tempdir_in(place.path())
             .map_err(|e| trouble::local("no directory for an SSH connection", &e))?;
         let private = dir.path().join("p");
         write_files(&private, addresses, host, &host_keys)
@@ -58,7 +61,7 @@ impl Connection {
             }
         };
         cleaned.map_err(|e| trouble::local("the SSH client's files cannot be removed", &e))?;
-        Ok(Self { session, host_keys, host: host.clone(), dir })
+        Ok(Self { session, host_keys, host: host.clone(), dir, _place: place })
     }
 
     /// Whether a call for this host may use the connection: the same key, and every host key that it may have been made with

@@ -61,6 +61,8 @@ pub(super) async fn run(
             Ok(End::Trouble(said)) => Error::transient(said),
             Ok(End::Silent(said)) if !sent && said.contains("sudo:") => return Err(trouble::silent(host, &said)),
             Ok(End::Silent(said)) => trouble::silent(host, &said),
+            // The connection had died before anything was said on it: the next one is new.
+            Err(failed) if failed.stale && !failed.sent && failed.error.class == Class::Transient => continue,
             Err(failed) if failed.error.class != Class::Transient || !(sent || failed.sent) => return Err(failed.error),
             Err(failed) => failed.error,
         };
@@ -78,11 +80,16 @@ pub(super) async fn run(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
 
     #[test]
     fn unit_names_are_the_step_and_what_it_does() {
-        let script =
-            Script { name: "harden.sh".into(), body: "exit 0".into(), verb: "apply".into(), input: Default::default() };
+        let script = Script {
+            name: "harden.sh".into(),
+            body: "exit 0".into(),
+            verb: "apply".into(),
+            input: BTreeMap::default(),
+        };
         let unit = name("harden[node-1]", &script);
         assert!(unit.starts_with("relight-harden.node-1-") && unit.len() == "relight-harden.node-1-".len() + 16);
         assert!(program::is_plain(&unit));

@@ -5,13 +5,13 @@ use std::net::Ipv4Addr;
 
 /// Which addresses are taken. A freed address is given out again soon, as in life.
 #[derive(Debug, Clone)]
-pub struct Addresses {
+pub struct AddressPool {
     base: [u8; 4],
     taken: BTreeSet<u8>,
     last: u8,
 }
 
-impl Addresses {
+impl AddressPool {
     /// Addresses of this /24.
     pub fn new(base: Ipv4Addr) -> Self {
         Self { base: base.octets(), taken: BTreeSet::new(), last: 9 }

@@ -12,6 +12,7 @@ mod create;
 mod dns;
 mod edge;
 mod faults;
+mod inventory;
 mod k3s;
 mod latency;
 mod ledger;
@@ -31,7 +32,7 @@ mod userdata;
 mod workloads;
 
 pub use actions::{ActionStatus, CloudAction};
-pub use addresses::Addresses;
+pub use addresses::AddressPool;
 pub use answer::{Answer, ApiError, Budget, Caller, Failure};
 pub use cloud::{Limits, PrimaryIp, TokenMay};
 pub use create::{CreatedServer, ServerOrder, USER_DATA_LIMIT};

@@ -24,6 +24,8 @@ pub struct NodeView {
     pub version: String,
     /// Clock time at which it registered.
     pub registered: Duration,
+    /// Another value after every boot: its containers start anew.
+    pub boot_id: String,
 }
 
 /// A K3s cluster whose API server has been up at least once.

@@ -10,12 +10,14 @@ pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
 }
 
 /// `null` is a value, absence is none.
+#[expect(clippy::option_option, reason = "absent, null and a text are three things to a PATCH")]
 fn given<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<String>>, D::Error> {
     Option::<String>::deserialize(from).map(Some)
 }
 
 /// A record, or the fields of one that shall change.
 #[derive(Deserialize)]
+#[expect(clippy::option_option, reason = "absent, null and a text are three things to a PATCH")]
 pub(super) struct RecordBody {
     id: Option<String>,
     r#type: Option<String>,

@@ -1,7 +1,7 @@
 //! Tokens, zones and their settings.
 
 use super::call::{Call, CloudflareDoor, Shown};
-use crate::sandbox::model::{ApiError, DnsZone, Failure};
+use crate::sandbox::model::{ApiError, DnsZone, Failure, Model};
 use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::get;
@@ -21,14 +21,10 @@ pub(super) fn routes() -> Router<CloudflareDoor> {
 }
 
 fn verify(door: &CloudflareDoor, call: &Call) -> Response {
-    door.ask(
-        call,
-        |model, now, caller| model.dns_verify(now, caller),
-        |(id, status)| {
-            let text = format!("This API Token is valid and {status}");
-            Shown::one(json!({ "id": id, "status": status })).message(10000, &text)
-        },
-    )
+    door.ask(call, Model::dns_verify, |(id, status)| {
+        let text = format!("This API Token is valid and {status}");
+        Shown::one(json!({ "id": id, "status": status })).message(10000, &text)
+    })
 }
 
 async fn verify_user(State(door): State<CloudflareDoor>, call: Call) -> Response {
@@ -51,7 +47,7 @@ fn show(zone: &DnsZone) -> Value {
         "name_servers": ["ada.ns.cloudflare.com", "bob.ns.cloudflare.com"], "original_name_servers": null,
         "original_registrar": null, "original_dnshost": null, "created_on": "2024-01-01T00:00:00.000000Z",
         "modified_on": "2024-01-01T00:00:00.000000Z", "activated_on": "2024-01-01T00:00:00.000000Z",
-        "account": { "id": ACCOUNT, "name": "sandbox" }, "owner": { "id": null, "name": null, "type": "user" },
+        "account": { "id": ACCOUNT, "name": "sandbox" }, "owner": { "id": ACCOUNT, "name": "sandbox", "type": "organization" },
         "meta": { "cdn_only": false, "custom_certificate_quota": 0, "dns_only": false, "foundation_dns": false,
             "page_rule_quota": 3, "phishing_detected": false, "step": 2 },
         "permissions": ["#zone:read", "#dns_records:read", "#dns_records:edit"],

@@ -46,7 +46,7 @@ impl HetznerDoor {
     fn deny(&self, call: &Call, why: ApiError) -> Response {
         let act = |model: &mut Model, now: Duration, caller: &Caller| {
             let answer = model.read_offer(now, caller);
-            let result = answer.result.and_then(|_| Err::<(), _>(Failure::Api(why)));
+            let result = answer.result.and(Err::<(), _>(Failure::Api(why)));
             Answer { budget: answer.budget, retry_after: answer.retry_after, result }
         };
         self.ask(call, act, |_, ()| Shown::nothing())
@@ -54,7 +54,7 @@ impl HetznerDoor {
 
     fn offer(&self, call: &Call, show: impl FnOnce(&Offer, Shape) -> Shown) -> Response {
         let shape = self.shape();
-        self.ask(call, |model, now, caller| model.read_offer(now, caller), |_, offer| show(&offer, shape))
+        self.ask(call, Model::read_offer, |_, offer| show(&offer, shape))
     }
 
     /// One of a list of what is sold.
@@ -136,17 +136,13 @@ async fn pricing(State(door): State<HetznerDoor>, call: Call) -> Response {
 
 async fn primary_ips(State(door): State<HetznerDoor>, call: Call) -> Response {
     let shape = door.shape();
-    door.ask(
-        &call,
-        |model, now, caller| model.primary_ips(now, caller),
-        |model, ips| {
-            let mut all: Vec<Value> = ips.iter().map(|ip| show::primary_ip(model, shape, ip)).collect();
-            for key in ["name", "ip"] {
-                keep(&mut all, key, call.value(key));
-            }
-            Shown::page(&call, "primary_ips", all)
-        },
-    )
+    door.ask(&call, Model::primary_ips, |model, ips| {
+        let mut all: Vec<Value> = ips.iter().map(|ip| show::primary_ip(model, shape, ip)).collect();
+        for key in ["name", "ip"] {
+            keep(&mut all, key, call.value(key));
+        }
+        Shown::page(&call, "primary_ips", all)
+    })
 }
 
 /// Removed on 1 October 2026. Source: Hetzner Cloud API changelog.

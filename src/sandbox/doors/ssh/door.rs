@@ -1,9 +1,6 @@
-//! The SSH door: a real SSH server for each node, behind which the model stands.
-//!
-//! It takes what relight sends to a node's bash, hands script, verb and input to the model, and answers as the runner on a
-//! real node would. Ports are forwarded to where the sandbox serves them. It runs no program.
+//! One node's server, and what it asks whoever stands behind it.
 
-use super::{ssh_visit::Visit, Work};
+use super::{visit::Visit, Work};
 use crate::world::{Ended, Secret};
 use async_trait::async_trait;
 use russh::keys::PrivateKey;
@@ -13,7 +10,7 @@ use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{watch, Notify};
 use tokio::task::JoinSet;
 
 /// The text of a script by its file name.
@@ -37,24 +34,41 @@ pub enum UnitState {
     },
 }
 
-/// What the SSH door asks the model about one node.
-#[async_trait]
+/// The connection breaks here, as a fault, a restart or the loss of power makes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dropped;
+
+/// Why nobody comes in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoginRefused {
+    /// This user is not let in with this key.
+    Key,
+    /// The connection breaks.
+    Dropped,
+}
+
+/// What the SSH door asks about one node.
 pub trait SshBackend: Send + Sync + 'static {
-    /// The private host key (OpenSSH's form) that new connections are served with; `None` while the node answers nobody.
+    /// The private host key (OpenSSH's form) that a new connection is served with; `None` while the node answers nobody.
     fn host_key(&self) -> Option<Secret>;
-    /// Whether this user may come in with this public key (`ssh-ed25519 AAAA...`).
-    fn authorised(&self, user: &str, key: &str) -> bool;
-    /// Does what a script does, and returns when it would have ended.
-    async fn look(&self, work: &Work) -> Ended;
-    /// Joins the unit where it is at work, leaves it where it ended with 0, and else starts it anew for this call.
-    fn start(&self, unit: &str, call: &str, work: &Work);
-    /// Where a unit stands.
-    fn unit(&self, unit: &str) -> UnitState;
-    /// Returns when the unit is no longer at work.
-    async fn settled(&self, unit: &str);
+    /// Lets a user in with a public key (`ssh-ed25519 AAAA...`) that he has proved to hold.
+    fn login(&self, user: &str, key: &str) -> Result<Arc<dyn SshLogin>, LoginRefused>;
     /// Where this port of the node's 127.0.0.1 is really served; `None` where nobody listens.
     fn forward(&self, port: u16) -> Option<SocketAddr>;
-    /// Returns when every open connection to the node shall break: a fault, a restart, the power cut.
+}
+
+/// What the SSH door asks for somebody who is logged in.
+#[async_trait]
+pub trait SshLogin: Send + Sync {
+    /// Does what a script does, and returns when it would have ended.
+    async fn look(&self, work: &Work) -> Result<Ended, Dropped>;
+    /// Joins the unit where it is at work, leaves it where it ended with 0, and else starts it anew for this call.
+    fn start(&self, unit: &str, call: &str, work: &Work) -> Result<(), Dropped>;
+    /// Where a unit stands.
+    fn unit(&self, unit: &str) -> Result<UnitState, Dropped>;
+    /// Returns when the unit is no longer at work.
+    async fn settled(&self, unit: &str);
+    /// Returns when the connection shall break by itself.
     async fn dropped(&self);
 }
 
@@ -118,14 +132,15 @@ async fn visit(
     let Some(config) = backend.host_key().and_then(|key| config(&key)) else { return };
     // The server owns the stream; a second handle of the same socket is what breaks it as a cable does.
     let Ok((stream, cable)) = twice(stream) else { return };
-    let dropped = backend.clone();
+    let broken = Arc::new(Notify::new());
+    let visit = Visit::new(backend, scripts, broken.clone());
     let served = async {
-        let session = server::run_stream(Arc::new(config), stream, Visit::new(backend, scripts)).await?;
+        let session = server::run_stream(Arc::new(config), stream, visit).await?;
         session.await
     };
     tokio::select! {
         biased;
-        () = dropped.dropped() => {}
+        () = broken.notified() => {}
         _ = closed.changed() => {}
         ended = served => if let Err(error) = ended {
             tracing::debug!(%error, "an SSH connection to a node of the sandbox ended");
