@@ -2,8 +2,8 @@
 
 use super::duration::duration;
 use super::problem::{instead_of, Findings};
-use crate::config::Place;
 use super::tree::{Key, Node, Value};
+use crate::config::Place;
 use std::time::Duration;
 
 /// A map and the findings of reading it.

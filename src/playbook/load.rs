@@ -35,7 +35,10 @@ pub fn load(
     let mut findings = Findings::new(file);
     let tree = tree::read(text).map_err(|(at, words)| {
         let mut findings = Findings::new(file);
-        let quoting = text.lines().nth(usize::try_from(at.line.saturating_sub(1)).unwrap_or_default()).is_some_and(unquoted_bracket);
+        let quoting = text
+            .lines()
+            .nth(usize::try_from(at.line.saturating_sub(1)).unwrap_or_default())
+            .is_some_and(unquoted_bracket);
         let remedy = if quoting {
             "inside [ ] put a need with brackets in quotes: [\"server[*]\", harden]"
         } else {

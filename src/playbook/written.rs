@@ -2,10 +2,10 @@
 
 use super::fields::{text, Fields};
 use super::problem::{instead_of, Findings};
-use crate::config::Place;
 use super::sets::NodeSets;
 use super::tree::{Node, Value};
 use super::Gate;
+use crate::config::Place;
 use std::time::Duration;
 
 /// What a step is expected to take where its playbook does not say.
