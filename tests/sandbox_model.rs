@@ -636,6 +636,47 @@ fn the_edge_retries_another_origin_once() {
 }
 
 #[test]
+fn a_healthy_cluster_answers_through_the_edge_until_its_nodes_go() {
+    let start = Start::default();
+    let mut model = Model::healthy(&settings(), &start);
+    model.set_workloads(Box::new(Healthy));
+    let visit = |model: &mut Model, now| model.edge_get(now, "api.demo.example", "/health", true);
+    let Visit::Reply { status, body, .. } = visit(&mut model, start.now) else { panic!("no reply") };
+    assert!(status == 200 && body.ends_with("api.demo.example/health"), "{body}");
+    let machines = model.machines();
+    assert!(machines.iter().all(|m| m.on && m.k3s == "running"));
+    assert!(matches!(model.api_at(start.now, machines[0].public.unwrap()), ApiState::Serving(_)));
+    let who = Caller::token(&start.cloud_token);
+    let mut now = start.now;
+    for (machine, wanted) in machines.iter().zip([200, 200, 522]) {
+        model.power(now, &who, machine.server, Power::Off).result.unwrap();
+        now += Duration::from_secs(3);
+        let statuses: Vec<_> = (0..3).map(|_| visit(&mut model, now)).collect();
+        let best = statuses.iter().any(|v| matches!(v, Visit::Reply { status, .. } if *status == wanted));
+        assert!(best, "{statuses:?}");
+    }
+}
+
+#[test]
+fn peer_rules_and_leftovers_are_accounted_for() {
+    let mut out = Outside::empty();
+    let nodes = hardened_nodes(&mut out, true);
+    assert!(out.model.naming_strangers().is_empty() && out.model.orphaned("demo").is_empty());
+    out.model.delete_server(out.now, &out.who, nodes[2].2.id).result.unwrap();
+    out.pass(3.0);
+    assert_eq!(out.model.ledger.strangers.len(), 2, "both others still let it in");
+    assert!(out.model.ledger.strangers.iter().all(|s| s.address == std::net::IpAddr::V4(nodes[2].1)));
+    out.model.update_server(out.now, &out.who, nodes[1].2.id, None, Some(&Labels::new())).result.unwrap();
+    assert_eq!(out.model.orphaned("demo").len(), 1, "no label query finds it any more");
+    for node in &nodes[..2] {
+        out.model.delete_server(out.now, &out.who, node.2.id).result.unwrap();
+    }
+    out.pass(3.0);
+    assert_eq!(out.model.ledger.strangers.len(), 2, "a node that is being deleted names nobody");
+    assert_eq!(out.model.orphaned("demo").len(), 1, "the network that no server uses");
+}
+
+#[test]
 fn the_same_seed_and_calls_give_the_same_world() {
     let story = || {
         let mut out = Outside::lost(Loss::Gone);

@@ -170,6 +170,32 @@ impl Model {
         }
         self.plan(after, Due::K3s { server, turn });
     }
+    /// A cluster that has been running for long, one voter on each of these machines.
+    pub(super) fn place_cluster(&mut self, servers: &[i64], version: &str, sha256: &str) {
+        let uid = self.random.uuid();
+        let kubeconfig = self.kubeconfigs.issue(&uid);
+        let installed = |role: &str| Installed {
+            version: version.to_owned(),
+            sha256: sha256.to_owned(),
+            config: serde_json::json!({ "token": "of an earlier time" }),
+            traefik: String::new(),
+            role: role.to_owned(),
+        };
+        let mut members = BTreeMap::new();
+        for server in servers {
+            members.extend(self.new_member(*server, false, Duration::ZERO).map(|member| (*server, member)));
+            let role = if members.len() == 1 { "first" } else { "join" };
+            let Some(machine) = self.machines.get_mut(server) else { continue };
+            machine.k3s.installed = Some(installed(role));
+            machine.k3s.cluster = Some(uid.clone());
+            (machine.k3s.enabled, machine.k3s.phase) = (true, Phase::Running);
+        }
+        let first = installed("first");
+        let token = text(&first.config, "token").to_owned();
+        let since = self.now;
+        let cluster = K3sCluster { uid: uid.clone(), token, first, members, kubeconfig, since, tick_planned: false };
+        self.clusters.insert(uid, cluster);
+    }
     /// At boot an enabled K3s starts by itself.
     pub(super) fn k3s_boots(&mut self, server: i64) {
         if self.machines.get(&server).is_some_and(|m| m.k3s.enabled) {

@@ -25,6 +25,7 @@ mod selector;
 mod servers;
 mod start;
 mod state;
+mod strangers;
 mod things;
 mod units;
 mod userdata;
