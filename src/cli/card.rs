@@ -53,8 +53,9 @@ pub fn read(state: &Path, cluster: &str) -> Result<Option<Card>, Stop> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Stop::usage(format!("{}: {error}", path.display()), "make it readable or delete it")),
     };
-    let card: Card = serde_json::from_str(&text)
-        .map_err(|error| Stop::usage(format!("{}: {error}", path.display()), "delete it and start the sandbox again"))?;
+    let card: Card = serde_json::from_str(&text).map_err(|error| {
+        Stop::usage(format!("{}: {error}", path.display()), "delete it and start the sandbox again")
+    })?;
     Ok(alive(card.pid).then_some(card))
 }
 

@@ -47,7 +47,8 @@ pub fn plan_shown(header: &str, prepared: &Prepared, records: &[StepRecord]) -> 
 pub async fn cost(world: &World, settings: &Settings) -> String {
     let types = world.cloud.server_types(&settings.cloud.server_types).await.unwrap_or_default();
     let first = settings.cloud.server_types.iter().find_map(|name| types.iter().find(|t| t.name == *name));
-    let place = first.and_then(|t| settings.cloud.locations.iter().find_map(|l| t.locations.iter().find(|p| p.location == *l)));
+    let place =
+        first.and_then(|t| settings.cloud.locations.iter().find_map(|l| t.locations.iter().find(|p| p.location == *l)));
     match (first, place) {
         (Some(kind), Some(place)) => {
             let nodes = settings.nodes.len();

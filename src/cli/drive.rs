@@ -87,7 +87,8 @@ impl Drive<'_> {
 }
 
 async fn signals(stop: watch::Sender<bool>, ended_by: Arc<std::sync::Mutex<Exit>>) {
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
         return;
     };
     let mut asked = false;
@@ -110,7 +111,13 @@ async fn signals(stop: watch::Sender<bool>, ended_by: Arc<std::sync::Mutex<Exit>
 }
 
 /// The text after the last event: summary, the health check's answer, and what a person has to hand over.
-async fn ending(world: &World, settings: &Settings, id: &RunId, header: &str, end: &RunFinished) -> Result<String, Stop> {
+async fn ending(
+    world: &World,
+    settings: &Settings,
+    id: &RunId,
+    header: &str,
+    end: &RunFinished,
+) -> Result<String, Stop> {
     let bytes = world.files.read(crate::engine::JOURNAL).await;
     let bytes = bytes.map_err(|e| Stop::new(Exit::Journal, format!("the journal cannot be read: {e}"), ""))?;
     let reading = crate::engine::read_journal(&bytes.unwrap_or_default(), &world.files.place())?;
@@ -150,7 +157,10 @@ async fn hand_over(world: &World, settings: &Settings, id: &RunId, text: &mut St
     for server in ours {
         let _ = writeln!(text, "  new address   {} {}", server.name, address(server));
     }
-    let _ = writeln!(text, "  kubeconfig    all earlier ones are stale; this one works through SSH: `relight kubectl -- get nodes`");
+    let _ = writeln!(
+        text,
+        "  kubeconfig    all earlier ones are stale; this one works through SSH: `relight kubectl -- get nodes`"
+    );
     let fenced: Vec<_> = old.iter().filter(|s| s.labels.contains_key(STATE)).collect();
     for server in &fenced {
         let _ = writeln!(
@@ -160,5 +170,8 @@ async fn hand_over(world: &World, settings: &Settings, id: &RunId, text: &mut St
             address(server)
         );
     }
-    let _ = writeln!(text, "  credentials   secrets that the old nodes held may be in others' hands: rotate them where that matters");
+    let _ = writeln!(
+        text,
+        "  credentials   secrets that the old nodes held may be in others' hands: rotate them where that matters"
+    );
 }

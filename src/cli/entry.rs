@@ -11,9 +11,28 @@ use tracing_subscriber::EnvFilter;
 /// Variables whose names say that they hold secrets leave the process's environment, together with the whole environment's
 /// copy for secret sources; what is left is what children need (PATH, HOME, SSH_AUTH_SOCK, locale, terminal, proxies).
 const LEFT: [&str; 22] = [
-    "PATH", "HOME", "USER", "LOGNAME", "SHELL", "TERM", "COLORTERM", "NO_COLOR", "CLICOLOR", "LANG", "LC_ALL", "LC_CTYPE",
-    "TZ", "TMPDIR", "SSH_AUTH_SOCK", "XDG_RUNTIME_DIR", "XDG_STATE_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "RUST_LOG",
-    "RUST_BACKTRACE", "COLUMNS",
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "TERM",
+    "COLORTERM",
+    "NO_COLOR",
+    "CLICOLOR",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "TZ",
+    "TMPDIR",
+    "SSH_AUTH_SOCK",
+    "XDG_RUNTIME_DIR",
+    "XDG_STATE_HOME",
+    "XDG_CONFIG_HOME",
+    "XDG_CACHE_HOME",
+    "RUST_LOG",
+    "RUST_BACKTRACE",
+    "COLUMNS",
 ];
 
 /// Takes the environment out of the process: every variable but the few of [`LEFT`]. Called before any other thread exists.
@@ -55,7 +74,9 @@ async fn command(cli: Cli, environment: &Environment) -> Result<Exit, Stop> {
         Command::Resume { run } => return resume::resume(global, environment, run.as_deref()).await,
         Command::Status { run } => commands::status(global, run.as_deref())?,
         Command::Plan { playbook, check: false } => commands::plan(global, &playbook)?,
-        Command::Plan { playbook, check: true } => return super::look::plan_check(global, environment, &playbook).await,
+        Command::Plan { playbook, check: true } => {
+            return super::look::plan_check(global, environment, &playbook).await
+        }
         Command::Validate => commands::validate(global)?,
         Command::Sandbox { command } => return sandbox::command(global, &command).await,
         Command::Kubectl { args } => return kubectl::kubectl(global, environment, &args).await,

@@ -52,7 +52,9 @@ pub async fn kubectl(global: &Global, environment: &Environment, args: &[String]
 
 /// The kubeconfig with its server replaced structurally, and its names those of the cluster.
 pub fn pointed(kubeconfig: &[u8], server: &str, cluster: &str) -> Result<String, Stop> {
-    let broken = |why: String| Stop::usage(format!("the kept kubeconfig cannot be read: {why}"), "`relight resume` fetches it again");
+    let broken = |why: String| {
+        Stop::usage(format!("the kept kubeconfig cannot be read: {why}"), "`relight resume` fetches it again")
+    };
     let mut config: serde_json::Value = serde_yaml::from_slice(kubeconfig).map_err(|e| broken(e.to_string()))?;
     for (list, inner) in [("clusters", "cluster"), ("users", "user"), ("contexts", "context")] {
         let entries = config.get_mut(list).and_then(serde_json::Value::as_array_mut);

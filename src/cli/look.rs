@@ -38,7 +38,8 @@ pub async fn plan_check(global: &Global, environment: &Environment, playbook: &s
     let last = runs::all(&global.state, &[kind], &settings.cluster)?.pop();
     let scratch = tempfile::tempdir().map_err(|e| Stop::usage(format!("no temporary directory: {e}"), ""))?;
     let directory = last.as_ref().map_or_else(|| scratch.path().to_owned(), |run| run.directory.clone());
-    let world = worlds::world(settings, environment, card.as_ref().map(|c: &card::Card| c), &directory, Arc::new(NobodyThere))?;
+    let world =
+        worlds::world(settings, environment, card.as_ref().map(|c: &card::Card| c), &directory, Arc::new(NobodyThere))?;
     let run = RunId { id: last.as_ref().map_or_else(|| "none".to_owned(), |r| r.id.clone()), mode: Mode::Live };
     let mut facts = last.map(|run| run.state.facts).unwrap_or_default();
     println!("{}", drive::header(&world, settings).await);

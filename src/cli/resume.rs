@@ -80,7 +80,10 @@ async fn same_project(world: &World, first: &RunStarted, kept: &KeptRun) -> Resu
     if made.is_empty() {
         return Err(Stop::new(
             Exit::Refused,
-            format!("HCLOUD_TOKEN is not the one that run {} began with, and its project holds nothing of that run", kept.id),
+            format!(
+                "HCLOUD_TOKEN is not the one that run {} began with, and its project holds nothing of that run",
+                kept.id
+            ),
             "use a token of the project that the run began in",
         ));
     }

@@ -49,7 +49,9 @@ fn one(directory: &Path, world: WorldKind) -> Result<Option<KeptRun>, Stop> {
     let path = directory.join(JOURNAL);
     let bytes = match std::fs::read(&path) {
         Ok(bytes) => bytes,
-        Err(e) if matches!(e.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => return Ok(None),
+        Err(e) if matches!(e.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
+            return Ok(None)
+        }
         Err(error) => return Err(unreadable(&path, &error)),
     };
     let reading = read_journal(&bytes, &directory.display().to_string())?;
@@ -61,7 +63,10 @@ fn one(directory: &Path, world: WorldKind) -> Result<Option<KeptRun>, Stop> {
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Stop {
-    Stop::usage(format!("{}: {error}", path.display()), "make the state directory readable, or give another with --state")
+    Stop::usage(
+        format!("{}: {error}", path.display()),
+        "make the state directory readable, or give another with --state",
+    )
 }
 
 /// The run to go on with: the named one, or the only unfinished one.

@@ -20,7 +20,10 @@ pub async fn command(global: &Global, command: &SandboxCommand) -> Result<Exit, 
     match command {
         SandboxCommand::Start => {
             let card = started(global, &settings).await?;
-            println!("sandbox {} of cluster {} runs (pid {}, profile {})", card.uid, settings.cluster, card.pid, card.profile);
+            println!(
+                "sandbox {} of cluster {} runs (pid {}, profile {})",
+                card.uid, settings.cluster, card.pid, card.profile
+            );
         }
         SandboxCommand::Stop => stop(global, &settings).await?,
         SandboxCommand::Status => status(global, &settings).await?,
@@ -36,7 +39,9 @@ pub async fn command(global: &Global, command: &SandboxCommand) -> Result<Exit, 
 
 /// The running sandbox's card.
 pub fn running(global: &Global, settings: &Settings) -> Result<Card, Stop> {
-    let none = || Stop::usage(format!("no sandbox of cluster {} runs", settings.cluster), "`relight sandbox start` starts one");
+    let none = || {
+        Stop::usage(format!("no sandbox of cluster {} runs", settings.cluster), "`relight sandbox start` starts one")
+    };
     card::read(&global.state, &settings.cluster)?.ok_or_else(none)
 }
 
@@ -58,7 +63,9 @@ async fn started(global: &Global, settings: &Settings) -> Result<Card, Stop> {
         }
         stop(global, settings).await?;
     }
-    let failed = |why: String| Stop::new(Exit::Failed, format!("the sandbox did not start: {why}"), "look into its log beside its card");
+    let failed = |why: String| {
+        Stop::new(Exit::Failed, format!("the sandbox did not start: {why}"), "look into its log beside its card")
+    };
     let path = card::path(&global.state, &settings.cluster);
     if let Some(directory) = path.parent() {
         std::fs::create_dir_all(directory).map_err(|e| failed(e.to_string()))?;
@@ -93,8 +100,11 @@ async fn started(global: &Global, settings: &Settings) -> Result<Card, Stop> {
 
 /// Talks to the sandbox's control door.
 async fn control(card: &Card, path: &str) -> Result<Value, Stop> {
-    let failed = |e: &dyn std::fmt::Display| Stop::new(Exit::Failed, format!("the sandbox does not answer: {e}"), "stop and start it again");
-    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build().map_err(|e| failed(&e))?;
+    let failed = |e: &dyn std::fmt::Display| {
+        Stop::new(Exit::Failed, format!("the sandbox does not answer: {e}"), "stop and start it again")
+    };
+    let client =
+        reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build().map_err(|e| failed(&e))?;
     let request = client.post(format!("{}{path}", card.control)).bearer_auth(&card.control_token);
     let reply = request.send().await.map_err(|e| failed(&e))?;
     let status = reply.status();
@@ -136,7 +146,10 @@ async fn status(global: &Global, settings: &Settings) -> Result<(), Stop> {
     };
     let world = control(&card, "/status").await?;
     if global.json {
-        println!("{}", json!({ "v": 1, "running": true, "pid": card.pid, "uid": card.uid, "profile": card.profile, "world": world }));
+        println!(
+            "{}",
+            json!({ "v": 1, "running": true, "pid": card.pid, "uid": card.uid, "profile": card.profile, "world": world })
+        );
         return Ok(());
     }
     println!("sandbox {} (pid {}, profile {})", card.uid, card.pid, card.profile);

@@ -69,7 +69,8 @@ pub async fn serve(global: &Global, settings: &Settings) -> Result<(), Stop> {
     let ended = axum::serve(listener, router).with_graceful_shutdown(async move {
         let _ = stopped.wait_for(|stop| *stop).await;
     });
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).map_err(|e| failed(&e))?;
+    let mut terminate =
+        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).map_err(|e| failed(&e))?;
     tokio::select! {
         end = ended => end.map_err(|e| failed(&e))?,
         _ = terminate.recv() => {}

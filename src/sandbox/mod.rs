@@ -6,8 +6,8 @@
 mod authority;
 pub mod doors;
 mod joined;
-mod node_doors;
 pub mod model;
+mod node_doors;
 pub mod objects;
 mod served;
 

@@ -204,7 +204,10 @@ fn pace(latency: &Latency) -> Pace {
     }
 }
 
-fn spawn(name: &'static str, serving: impl std::future::Future<Output = io::Result<()>> + Send + 'static) -> JoinHandle<()> {
+fn spawn(
+    name: &'static str,
+    serving: impl std::future::Future<Output = io::Result<()>> + Send + 'static,
+) -> JoinHandle<()> {
     tokio::spawn(async move {
         if let Err(error) = serving.await {
             tracing::error!(door = name, %error, "a door of the sandbox closed");

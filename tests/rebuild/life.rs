@@ -182,7 +182,8 @@ impl Life {
         let mut broken = model.ledger.made_twice();
         let foreign = model.ledger.foreign_touched(&self.settings.cluster, &self.settings.dns.hosts);
         broken.extend(foreign.iter().map(|e| format!("foreign: {} {}", e.op, e.target)));
-        broken.extend(model.ledger.strangers.iter().map(|s| format!("stranger: {} {} {}", s.op, s.named_by, s.address)));
+        broken
+            .extend(model.ledger.strangers.iter().map(|s| format!("stranger: {} {} {}", s.op, s.named_by, s.address)));
         broken.extend(model.ledger.broken.clone());
         broken.extend(model.naming_strangers().into_iter().map(|(by, address)| format!("{by} names {address}")));
         let intents: Vec<String> = self

@@ -28,19 +28,9 @@ impl AddressPool {
         self.last = host;
         Some(self.at(host))
     }
-    /// Takes this very address, unless it is taken or of another network.
-    pub fn take_this(&mut self, address: Ipv4Addr) -> bool {
-        let [a, b, c, host] = address.octets();
-        self.base.get(..3) == Some(&[a, b, c]) && self.taken.insert(host)
-    }
     /// Gives an address back.
     pub fn free(&mut self, address: Ipv4Addr) {
         let [_, _, _, host] = address.octets();
         self.taken.remove(&host);
-    }
-    /// Whether anybody holds it.
-    pub fn held(&self, address: Ipv4Addr) -> bool {
-        let [a, b, c, host] = address.octets();
-        self.base.get(..3) == Some(&[a, b, c]) && self.taken.contains(&host)
     }
 }

@@ -14,7 +14,9 @@ impl Model {
             }
         }
         let records = self.zones.zones.iter().flat_map(|z| z.records.values());
-        let line = |r: &super::DnsRecord| format!("{} {} {}{}", r.name, r.kind, r.content, if r.proxied { " proxied" } else { "" });
+        let line = |r: &super::DnsRecord| {
+            format!("{} {} {}{}", r.name, r.kind, r.content, if r.proxied { " proxied" } else { "" })
+        };
         (servers, records.map(line).collect())
     }
 }

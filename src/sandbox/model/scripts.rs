@@ -226,7 +226,8 @@ impl Model {
         }
         machine.peers.clone_from(&wanted);
         let state = peers_state(machine, &wanted);
-        self.look_for_strangers("node.peers.sh.apply", None);
+        let named: Vec<Ipv4Addr> = wanted.into_iter().collect();
+        self.look_for_strangers("node.peers.sh.apply", &named);
         state
     }
     fn k3s_install(&mut self, server: i64, job: &Job) -> Ended {

@@ -1,11 +1,11 @@
 //! The outside and the operator's disk, and worlds of processes that act on them.
 
 use super::cloud::DirectCloud;
+use super::cluster::WiredCluster;
 use super::dns::DirectDns;
 use super::entry::Entry;
 use super::http::DirectHttp;
 use super::shell::DirectShell;
-use super::cluster::WiredCluster;
 use super::{DirectClock, DirectFiles, Disk, SeededRandom, Tripwire};
 use crate::sandbox::doors::DirectCluster;
 use crate::sandbox::joined::{ApiServers, Clusters};
