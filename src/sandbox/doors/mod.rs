@@ -2,6 +2,7 @@
 
 mod broken;
 mod cloudflare;
+pub mod direct;
 mod edge;
 mod hetzner;
 mod serve;

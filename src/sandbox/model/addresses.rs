@@ -5,13 +5,13 @@ use std::net::Ipv4Addr;
 
 /// Which addresses are taken. A freed address is given out again soon, as in life.
 #[derive(Debug, Clone)]
-pub struct Addresses {
+pub struct AddressPool {
     base: [u8; 4],
     taken: BTreeSet<u8>,
     last: u8,
 }
 
-impl Addresses {
+impl AddressPool {
     /// Addresses of this /24.
     pub fn new(base: Ipv4Addr) -> Self {
         Self { base: base.octets(), taken: BTreeSet::new(), last: 9 }
@@ -28,19 +28,9 @@ impl Addresses {
         self.last = host;
         Some(self.at(host))
     }
-    /// Takes this very address, unless it is taken or of another network.
-    pub fn take_this(&mut self, address: Ipv4Addr) -> bool {
-        let [a, b, c, host] = address.octets();
-        self.base.get(..3) == Some(&[a, b, c]) && self.taken.insert(host)
-    }
     /// Gives an address back.
     pub fn free(&mut self, address: Ipv4Addr) {
         let [_, _, _, host] = address.octets();
         self.taken.remove(&host);
-    }
-    /// Whether anybody holds it.
-    pub fn held(&self, address: Ipv4Addr) -> bool {
-        let [a, b, c, host] = address.octets();
-        self.base.get(..3) == Some(&[a, b, c]) && self.taken.contains(&host)
     }
 }

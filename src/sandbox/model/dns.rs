@@ -215,8 +215,8 @@ impl Model {
         });
         if let Ok(done) = &result {
             let changed = done.patches.iter().chain(&done.puts).chain(&done.posts);
-            let named: Vec<(String, String)> = changed.map(|r| (r.name.clone(), r.content.clone())).collect();
-            self.check_named(index, &named);
+            let pairs: Vec<(String, String)> = changed.map(|r| (r.name.clone(), r.content.clone())).collect();
+            self.check_named(index, &pairs);
         }
         match lost {
             Some(FaultKind::ServerError { status, .. }) => {

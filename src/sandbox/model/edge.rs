@@ -1,9 +1,9 @@
-//! The edge: what a visitor meets. And the question whether anything names an address that is not ours.
+//! The edge: what a visitor meets.
 
 use super::dns::DnsZone;
 use super::faults::Stage;
-use super::{FaultKind, Model, Reach, Stranger};
-use std::net::{IpAddr, Ipv4Addr};
+use super::{FaultKind, Model, Reach};
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 /// What an HTTP request meets.
@@ -35,7 +35,7 @@ impl Visit {
 }
 
 impl Model {
-    /// A GET at port 80 of a node, with this Host header.
+    /// A GET at port 80 of a node, with this Host header. Fault operation: `node.http`.
     pub fn port80(&mut self, now: Duration, address: Ipv4Addr, host: &str, path: &str) -> Visit {
         self.advance(now);
         match self.faults.take(Stage::Before, "node.http", &address.to_string()) {
@@ -56,9 +56,14 @@ impl Model {
             None => Visit::Refused,
         }
     }
-    /// A GET as a visitor's: resolved by the zone's records, through the edge where they are proxied.
+    /// A GET as a visitor's. Fault operation: `edge.get`. The name is resolved by the zone's records, through the edge where they are proxied.
     pub fn edge_get(&mut self, now: Duration, host: &str, path: &str, https: bool) -> Visit {
         self.advance(now);
+        match self.faults.take(Stage::Before, "edge.get", host) {
+            Some(FaultKind::ServerError { status, .. }) => return Visit::edge(status, "planned failure"),
+            Some(_) => return Visit::Silent,
+            None => {}
+        }
         let in_zone = |z: &&DnsZone| host == z.name || host.ends_with(&format!(".{}", z.name));
         let Some(zone) = self.zones.zones.iter().filter(in_zone).max_by_key(|z| z.name.len()) else {
             return Visit::NoSuchName;
@@ -105,47 +110,5 @@ impl Model {
             };
         }
         last
-    }
-
-    pub(super) fn project_holds(&self, project: &str, address: Ipv4Addr) -> bool {
-        let project = self.projects.iter().find(|p| p.name == project);
-        project.is_some_and(|p| p.primary_ips.values().any(|ip| ip.address == address))
-    }
-    pub(super) fn stranger(&mut self, op: &str, named_by: String, address: IpAddr) {
-        self.ledger.strangers.push(Stranger { at: self.now, op: op.to_owned(), named_by, address });
-    }
-    /// Everything that names an address its project does not hold, now: records, and peer rules of powered-on machines.
-    pub fn naming_strangers(&self) -> Vec<(String, Ipv4Addr)> {
-        let mut found = Vec::new();
-        for zone in &self.zones.zones {
-            for record in zone.records.values() {
-                if let Ok(address) = record.content.parse::<Ipv4Addr>() {
-                    if !self.project_holds(&zone.project, address) {
-                        found.push((format!("record {}", record.name), address));
-                    }
-                }
-            }
-        }
-        for machine in self.machines.values().filter(|m| m.on_since.is_some()) {
-            for peer in machine.peers.iter().flatten() {
-                let held = self.machines.values().any(|m| m.project == machine.project && m.is(*peer));
-                if !held {
-                    found.push((format!("peer rule on {}", machine.hostname), *peer));
-                }
-            }
-        }
-        found
-    }
-    /// Writes down what an effect has just left naming a stranger: one address, or any peer rule.
-    pub(super) fn look_for_strangers(&mut self, op: &str, address: Option<Ipv4Addr>) {
-        for (by, named) in self.naming_strangers() {
-            let concerned = match address {
-                Some(address) => named == address,
-                None => by.starts_with("peer rule"),
-            };
-            if concerned {
-                self.stranger(op, by, IpAddr::V4(named));
-            }
-        }
     }
 }

@@ -42,6 +42,8 @@ pub(super) struct K3sNode {
     pub phase: Phase,
     /// The cluster whose etcd data lies on the disk.
     pub cluster: Option<String>,
+    /// How often in a row it has ended.
+    failures: u32,
     turn: u64,
 }
 
@@ -49,6 +51,8 @@ pub(super) struct K3sNode {
 #[derive(Debug, Clone)]
 pub(super) struct Member {
     pub name: String,
+    /// The node's name and eight hexadecimal digits. Source: k3s `pkg/etcd`.
+    pub etcd_name: String,
     pub learner: bool,
     /// When it has caught up; its Kubernetes node is then registered.
     pub caught_up: Duration,
@@ -83,6 +87,9 @@ pub enum ApiState {
 /// Settings that must be the same on all servers. Source: docs.k3s.io, "Critical configuration values".
 const CRITICAL: [&str; 6] =
     ["cluster-cidr", "service-cidr", "secrets-encryption", "flannel-backend", "disable-network-policy", "cluster-dns"];
+
+/// From this many ends in a row on a look says `failed`.
+const MANY_FAILURES: u32 = 5;
 
 fn text<'a>(config: &'a Value, key: &str) -> &'a str {
     config.get(key).and_then(Value::as_str).unwrap_or_default()
@@ -152,6 +159,7 @@ impl Model {
         self.k3s_wait(server, after, why);
         if let Some(machine) = self.machines.get_mut(&server) {
             machine.k3s.enabled = true;
+            machine.k3s.failures = 0;
         }
     }
     fn k3s_wait(&mut self, server: i64, after: Duration, why: &str) {
@@ -161,6 +169,32 @@ impl Model {
             machine.k3s.turn = turn;
         }
         self.plan(after, Due::K3s { server, turn });
+    }
+    /// A cluster that has been running for long, one voter on each of these machines.
+    pub(super) fn place_cluster(&mut self, servers: &[i64], version: &str, sha256: &str) {
+        let uid = self.random.uuid();
+        let kubeconfig = self.kubeconfigs.issue(&uid);
+        let installed = |role: &str| Installed {
+            version: version.to_owned(),
+            sha256: sha256.to_owned(),
+            config: serde_json::json!({ "token": "of an earlier time" }),
+            traefik: String::new(),
+            role: role.to_owned(),
+        };
+        let mut members = BTreeMap::new();
+        for server in servers {
+            members.extend(self.new_member(*server, false, Duration::ZERO).map(|member| (*server, member)));
+            let role = if members.len() == 1 { "first" } else { "join" };
+            let Some(machine) = self.machines.get_mut(server) else { continue };
+            machine.k3s.installed = Some(installed(role));
+            machine.k3s.cluster = Some(uid.clone());
+            (machine.k3s.enabled, machine.k3s.phase) = (true, Phase::Running);
+        }
+        let first = installed("first");
+        let token = text(&first.config, "token").to_owned();
+        let since = self.now;
+        let cluster = K3sCluster { uid: uid.clone(), token, first, members, kubeconfig, since, tick_planned: false };
+        self.clusters.insert(uid, cluster);
     }
     /// At boot an enabled K3s starts by itself.
     pub(super) fn k3s_boots(&mut self, server: i64) {
@@ -192,8 +226,8 @@ impl Model {
     fn k3s_first(&mut self, server: i64, first: Installed) {
         let uid = self.random.uuid();
         let kubeconfig = self.kubeconfigs.issue(&uid);
+        let Some(member) = self.new_member(server, false, Duration::ZERO) else { return };
         let Some(machine) = self.machines.get_mut(&server) else { return };
-        let member = Member { name: node_name(machine), learner: false, caught_up: self.now };
         machine.k3s.cluster = Some(uid.clone());
         machine.k3s.phase = Phase::Running;
         let token = text(&first.config, "token").to_owned();
@@ -202,14 +236,18 @@ impl Model {
         let cluster = K3sCluster { uid: uid.clone(), token, first, members, kubeconfig, since, tick_planned: false };
         self.clusters.insert(uid, cluster);
     }
+    fn new_member(&mut self, server: i64, learner: bool, after: Duration) -> Option<Member> {
+        let name = node_name(self.machines.get(&server)?);
+        let etcd_name = format!("{name}-{}", self.random.hex(4));
+        Some(Member { name, etcd_name, learner, caught_up: self.now + after })
+    }
     /// Another server asks to join, and asks again until it may.
     fn k3s_joins(&mut self, server: i64, installed: &Installed) {
         match self.may_join(server, installed) {
             Ok(uid) => {
-                let caught_up = self.now + self.latency.catch_up;
+                let Some(member) = self.new_member(server, true, self.latency.catch_up) else { return };
                 let Some(machine) = self.machines.get_mut(&server) else { return };
                 machine.k3s.cluster = Some(uid.clone());
-                let member = Member { name: node_name(machine), learner: true, caught_up };
                 if let Some(cluster) = self.clusters.get_mut(&uid) {
                     cluster.members.insert(server, member);
                 }
@@ -217,9 +255,11 @@ impl Model {
             }
             Err((why, false)) => self.k3s_wait(server, self.latency.join_poll, &why),
             Err((why, true)) => {
-                // systemd starts it again after five seconds, for ever; what a look sees is the failure.
+                // systemd starts it again after five seconds, for ever; `k3s.sh check` calls it failed after five times.
                 self.k3s_wait(server, self.latency.join_poll * 5, &why);
-                if let Some(machine) = self.machines.get_mut(&server) {
+                let Some(machine) = self.machines.get_mut(&server) else { return };
+                machine.k3s.failures += 1;
+                if machine.k3s.failures >= MANY_FAILURES {
                     machine.k3s.phase = Phase::Failed(why);
                 }
             }
@@ -346,6 +386,7 @@ impl Model {
                 labels: node_labels(machine),
                 version: machine.k3s.installed.as_ref()?.version.clone(),
                 registered: member.caught_up,
+                boot_id: machine.boot_id.clone(),
             })
         };
         ClusterView {

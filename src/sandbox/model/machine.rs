@@ -1,6 +1,7 @@
 //! The machine behind a server: power, boot, cloud-init, users, host keys, firewall, what scripts have set.
 
 use super::k3s::K3sNode;
+use super::state::Due;
 use super::things::bare_key;
 use super::units::Unit;
 use super::{CloudConfig, CloudServer, Model, Seeded};
@@ -73,6 +74,7 @@ pub(super) struct Machine {
     pub project: usize,
     pub server: i64,
     pub hostname: String,
+    pub os: String,
     pub public: Option<Ipv4Addr>,
     pub private: Vec<Ipv4Addr>,
     pub on_since: Option<Duration>,
@@ -86,7 +88,7 @@ pub(super) struct Machine {
     pub access: Access,
     /// What to go back to, and which revert is planned, until it is confirmed.
     pub armed: Option<(Access, u64)>,
-    pub peers: Option<BTreeSet<Ipv4Addr>>,
+    pub peers: BTreeSet<Ipv4Addr>,
     pub late: bool,
     pub units: BTreeMap<String, Unit>,
     pub k3s: K3sNode,
@@ -98,6 +100,7 @@ impl Machine {
             project,
             server: server.id,
             hostname: server.name.clone(),
+            os: server.image.name.clone(),
             public: server.public.as_ref().map(|p| p.address),
             private: server.private.iter().map(|p| p.address).collect(),
             on_since: None,
@@ -110,7 +113,7 @@ impl Machine {
             next_host_key: None,
             access: Access { hardened: None, users: BTreeMap::new(), root_login: true },
             armed: None,
-            peers: None,
+            peers: BTreeSet::new(),
             late: false,
             units: BTreeMap::new(),
             k3s: K3sNode::default(),
@@ -187,7 +190,7 @@ impl Model {
             host_key: m.host_key.clone(),
             hardened: m.access.hardened.as_ref().map(Hardened::digest),
             armed: m.armed.is_some(),
-            peers: m.peers.iter().flatten().copied().collect(),
+            peers: m.peers.iter().copied().collect(),
             users: m.access.users.clone(),
             root_login: m.access.root_login,
             k3s: m.k3s.word(),
@@ -204,17 +207,15 @@ impl Model {
         if machine.fresh {
             machine.first_boot();
         }
+        // The timer of an unconfirmed hardening lies on disk and starts anew.
+        self.wind_up(server);
         self.k3s_boots(server);
     }
-    /// The power goes: what ran is gone, `/run` is forgotten, and the timed revert with it: it is a unit of `/run` that a boot
-    /// carries out at once, so that a node that lost power half-way is never left locked.
+    /// The power goes: what ran is gone, and `/run` with the units' results is forgotten.
     pub(super) fn machine_off(&mut self, server: i64) {
         let Some(machine) = self.machines.get_mut(&server) else { return };
         machine.on_since = None;
         machine.units.clear();
-        if let Some((before, _)) = machine.armed.take() {
-            machine.access = before;
-        }
         machine.k3s.stop();
     }
     /// A rebuild: a clean disk, and everything of the first boot anew.
@@ -224,6 +225,13 @@ impl Model {
         let Ok(shape) = self.find_server(project, server).cloned() else { return };
         let machine = Machine::new(project, &shape, &old.image_keys, &mut self.random);
         self.machines.insert(server, machine);
+    }
+    /// Gives an armed revert its whole time (again).
+    pub(super) fn wind_up(&mut self, server: i64) {
+        let turn = self.next_turn();
+        let Some(armed) = self.machines.get_mut(&server).and_then(|m| m.armed.as_mut()) else { return };
+        armed.1 = turn;
+        self.plan(self.latency.revert, Due::Revert { server, turn });
     }
     /// Takes back a hardening that was never confirmed.
     pub(super) fn revert(&mut self, server: i64, turn: u64) {

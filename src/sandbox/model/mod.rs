@@ -25,13 +25,14 @@ mod selector;
 mod servers;
 mod start;
 mod state;
+mod strangers;
 mod things;
 mod units;
 mod userdata;
 mod workloads;
 
 pub use actions::{ActionStatus, CloudAction};
-pub use addresses::Addresses;
+pub use addresses::AddressPool;
 pub use answer::{Answer, ApiError, Budget, Caller, Failure};
 pub use cloud::{Limits, PrimaryIp, TokenMay};
 pub use create::{CreatedServer, ServerOrder, USER_DATA_LIMIT};

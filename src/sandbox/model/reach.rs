@@ -37,7 +37,7 @@ fn in_ports(port: u16, ports: Option<&str>) -> bool {
 /// Whether ufw lets this in. Before hardening it is off and lets everything in.
 fn ufw_admits(machine: &Machine, from: Ipv4Addr, port: u16) -> bool {
     let Some(hardened) = &machine.access.hardened else { return true };
-    let peer = machine.peers.as_ref().is_some_and(|p| p.contains(&from));
+    let peer = machine.peers.contains(&from);
     let peer_port = matches!(port, 6443 | 2379 | 2380 | 10250 | 8472);
     let api = port == 6443 && hardened.api_access.iter().any(|cidr| in_range(from, cidr));
     OPEN_PORTS.contains(&port) || (peer && peer_port) || api

@@ -146,10 +146,12 @@ pub(super) fn check_record(zone: &DnsZone, mut record: DnsRecord) -> Result<DnsR
     };
     if let Some(same) = here().find(|r| r.kind == record.kind && r.content == record.content) {
         let identical = same.proxied == record.proxied && same.ttl == record.ttl && same.comment == record.comment;
-        return Err(match identical {
-            true => ApiError::new(400, "81058", "An identical record already exists."),
-            false => ApiError::new(400, "81057", "The record already exists."),
-        });
+        let (code, why) = if identical {
+            ("81058", "An identical record already exists.")
+        } else {
+            ("81057", "The record already exists.")
+        };
+        return Err(ApiError::new(400, code, why));
     }
     if here().any(in_the_way) {
         return Err(ApiError::new(400, "81053", "An A, AAAA, or CNAME record with that host already exists."));

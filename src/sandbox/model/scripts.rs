@@ -2,7 +2,6 @@
 
 use super::k3s::{Installed, Phase};
 use super::machine::{Hardened, HostKey, Machine};
-use super::state::Due;
 use super::units::{ended, Job};
 use super::Model;
 use crate::world::Ended;
@@ -40,13 +39,12 @@ fn wanted_peers(job: &Job) -> BTreeSet<Ipv4Addr> {
 }
 
 fn peers_state(machine: &Machine, wanted: &BTreeSet<Ipv4Addr>) -> Ended {
-    let set: BTreeSet<Ipv4Addr> = machine.peers.clone().unwrap_or_default();
-    let state = match &machine.peers {
-        None => "absent",
-        Some(set) if set == wanted => "as-specified",
-        Some(_) => "differs",
+    let state = match (&machine.peers, machine.access.hardened.is_some()) {
+        (set, true) if set == wanted => "as-specified",
+        (set, _) if set.is_empty() => "absent",
+        _ => "differs",
     };
-    output(&[("state", state), ("digest", &hex::encode(Sha256::digest(format!("{set:?}"))))])
+    output(&[("state", state), ("digest", &hex::encode(Sha256::digest(format!("{:?}", machine.peers))))])
 }
 
 fn harden_state(machine: &Machine, input: &BTreeMap<String, String>) -> Ended {
@@ -64,15 +62,11 @@ fn k3s_state(machine: &Machine, job: &Job) -> Ended {
     let k3s = &machine.k3s;
     let installed = k3s.installed.as_ref();
     let wanted = wanted_k3s(job);
-    // A caller that says nothing of what it wants is told what is.
-    let differs = match (installed, &wanted) {
-        (Some(is), Ok(wanted)) => !input(job, "VERSION").is_empty() && is != wanted,
-        _ => false,
-    };
+    let differs = matches!((installed, &wanted), (Some(is), Ok(wanted)) if is != wanted);
     let state = if differs { "differs" } else { k3s.word() };
     let why = match &k3s.phase {
+        _ if differs => "what is installed is not what is wanted",
         Phase::Starting(why) | Phase::Failed(why) => why.as_str(),
-        _ if differs => "what is installed is not what was asked for",
         _ => "",
     };
     output(&[
@@ -85,8 +79,15 @@ fn k3s_state(machine: &Machine, job: &Job) -> Ended {
 }
 
 fn wanted_k3s(job: &Job) -> Result<Installed, String> {
-    let config: serde_json::Value =
-        serde_json::from_str(input(job, "CONFIG_JSON")).map_err(|e| format!("CONFIG_JSON is no JSON: {e}"))?;
+    let config: serde_json::Value = serde_json::from_str(input(job, "CONFIG_JSON")).unwrap_or_default();
+    let sha256 = input(job, "SHA256");
+    if sha256.len() != 64 || !sha256.chars().all(|c| c.is_ascii_hexdigit()) {
+        return Err(format!("k3s.sh: SHA256 '{sha256}' is no SHA-256: correct k3s.sha256"));
+    }
+    let needs = if input(job, "ROLE") == "first" { "cluster-init" } else { "server" };
+    if config.get(needs).is_none_or(|v| v.is_null() || *v == false) {
+        return Err(format!("k3s.sh: CONFIG_JSON does not fit ROLE '{}': it needs {needs}", input(job, "ROLE")));
+    }
     Ok(Installed {
         version: input(job, "VERSION").to_owned(),
         sha256: input(job, "SHA256").to_owned(),
@@ -118,15 +119,21 @@ impl Model {
             ("harden.sh", "confirm") => self.confirm(server, job),
             ("peers.sh", "check") => peers_state(machine, &wanted_peers(job)),
             ("peers.sh", "apply") => self.set_peers(server, job),
-            ("k3s.sh", "check") => k3s_state(machine, job),
+            ("k3s.sh", "check") => match wanted_k3s(job) {
+                Err(why) => ended(10, &why),
+                Ok(_) => k3s_state(machine, job),
+            },
             ("k3s.sh", "install") => self.k3s_install(server, job),
-            ("k3s.sh", "start") => {
-                if machine.k3s.installed.is_none() {
-                    return ended(10, "k3s is not installed");
+            ("k3s.sh", "start") => match wanted_k3s(job) {
+                Err(why) => ended(10, &why),
+                Ok(wanted) if machine.k3s.installed.as_ref() != Some(&wanted) => {
+                    ended(10, "k3s.sh: not installed as wanted. Run install first")
                 }
-                self.k3s_start(server);
-                self.machines.get(&server).map_or_else(|| ended(1, "gone"), |m| k3s_state(m, job))
-            }
+                Ok(_) => {
+                    self.k3s_start(server);
+                    self.machines.get(&server).map_or_else(|| ended(1, "gone"), |m| k3s_state(m, job))
+                }
+            },
             ("etcd.sh", "check") => self.etcd(server),
             ("kubeconfig.sh", "check") => match machine.k3s.cluster.as_ref().and_then(|c| self.clusters.get(c)) {
                 Some(cluster) => Ended { exit: 0, stdout: cluster.kubeconfig.clone(), stderr: String::new() },
@@ -139,7 +146,7 @@ impl Model {
                 }
                 output(&[("state", "as-specified")])
             }
-            (script, verb) => ended(64, &format!("the sandbox does not model {script} {verb}")),
+            (script, verb) => ended(2, &format!("the sandbox does not model {script} {verb}")),
         }
     }
     fn probe(&self, machine: &Machine) -> Ended {
@@ -157,7 +164,7 @@ impl Model {
         output(&[
             ("boot_id", &machine.boot_id),
             ("cloud_init", cloud_init),
-            ("os", "Ubuntu 24.04 LTS"),
+            ("os", &machine.os),
             ("k3s", k3s),
             ("clock_synced", yes(done)),
             ("host_key", &machine.host_key.public),
@@ -177,41 +184,36 @@ impl Model {
                 Some(prepared) if prepared.public == next => machine.host_key = prepared,
                 other => {
                     machine.next_host_key = other;
-                    return ended(10, "the prepared key is not the expected one");
+                    return ended(10, "hostkey.sh: the node has no such prepared key");
                 }
             },
-            _ => return ended(64, "unknown verb"),
+            _ => return ended(2, "hostkey.sh: unknown verb"),
         }
         let next = machine.next_host_key.as_ref().map_or("", |k| k.public.as_str());
         output(&[("host_key", &machine.host_key.public), ("next_host_key", next)])
     }
     fn harden(&mut self, server: i64, job: &Job) -> Ended {
-        let turn = self.next_turn();
         let Some(machine) = self.machines.get_mut(&server) else { return ended(1, "no such machine") };
         let wanted = Hardened::of(&job.input);
         if wanted.user.is_empty() || wanted.keys.is_empty() {
-            return ended(10, "DEPLOY_USER and AUTHORIZED_KEYS must not be empty: nobody could log in any more");
+            return ended(10, "harden.sh: without DEPLOY_USER and AUTHORIZED_KEYS nobody could log in any more");
         }
-        if machine.access.hardened.as_ref() == Some(&wanted) {
-            return harden_state(machine, &job.input);
+        if machine.access.hardened.as_ref() != Some(&wanted) {
+            // Where an earlier change is not confirmed yet, what to go back to is still what was before that.
+            let before = machine.access.clone();
+            machine.armed.get_or_insert((before, 0));
+            machine.access.users.insert(wanted.user.clone(), wanted.keys.clone());
+            machine.access.root_login = false;
+            machine.access.hardened = Some(wanted);
         }
-        let before = match machine.armed.take() {
-            // Not confirmed yet: what to go back to is still the last confirmed state.
-            Some((before, _)) => before,
-            None => machine.access.clone(),
-        };
-        machine.access.users.insert(wanted.user.clone(), wanted.keys.clone());
-        machine.access.root_login = false;
-        machine.access.hardened = Some(wanted);
-        machine.armed = Some((before, turn));
         let state = harden_state(machine, &job.input);
-        self.plan(self.latency.revert, Due::Revert { server, turn });
+        self.wind_up(server);
         state
     }
     fn confirm(&mut self, server: i64, job: &Job) -> Ended {
         let Some(machine) = self.machines.get_mut(&server) else { return ended(1, "no such machine") };
         if machine.access.hardened.as_ref() != Some(&Hardened::of(&job.input)) {
-            return ended(10, "what is set is not what is to be confirmed");
+            return ended(1, "harden.sh: not as wanted, perhaps taken back already: run apply again");
         }
         machine.armed = None;
         harden_state(machine, &job.input)
@@ -219,15 +221,19 @@ impl Model {
     fn set_peers(&mut self, server: i64, job: &Job) -> Ended {
         let wanted = wanted_peers(job);
         let Some(machine) = self.machines.get_mut(&server) else { return ended(1, "no such machine") };
-        machine.peers = Some(wanted.clone());
+        if machine.access.hardened.is_none() {
+            return ended(10, "peers.sh: ufw is off: run harden.sh first");
+        }
+        machine.peers.clone_from(&wanted);
         let state = peers_state(machine, &wanted);
-        self.look_for_strangers("node.peers.sh.apply", None);
+        let named: Vec<Ipv4Addr> = wanted.into_iter().collect();
+        self.look_for_strangers("node.peers.sh.apply", &named);
         state
     }
     fn k3s_install(&mut self, server: i64, job: &Job) -> Ended {
         let wanted = match wanted_k3s(job) {
             Ok(wanted) => wanted,
-            Err(why) => return ended(1, &why),
+            Err(why) => return ended(10, &why),
         };
         let Some(machine) = self.machines.get(&server) else { return ended(1, "no such machine") };
         let project = self.projects.get(machine.project);
@@ -235,11 +241,12 @@ impl Model {
         let architecture = if shape == "arm" { "arm64" } else { "amd64" };
         let binary = self.release_digest(&wanted.version, architecture);
         if binary != wanted.sha256 {
-            return ended(1, "k3s: FAILED\nsha256sum: WARNING: 1 computed checksum did NOT match");
+            return ended(10, "k3s.sh: what the URL gave is not the pinned binary; nothing was put in place");
         }
         let Some(machine) = self.machines.get_mut(&server) else { return ended(1, "no such machine") };
-        if machine.k3s.cluster.is_some() && machine.k3s.installed.as_ref().is_some_and(|i| i.role != wanted.role) {
-            return ended(10, "etcd data of another role lies on this disk");
+        let at_work = matches!(machine.k3s.phase, Phase::Running | Phase::Starting(_));
+        if at_work && machine.k3s.installed.as_ref() != Some(&wanted) {
+            return ended(10, "k3s.sh: K3s is running here and differs: an upgrade or a wipe is a step of its own");
         }
         machine.k3s.installed = Some(wanted);
         k3s_state(machine, job)
@@ -249,15 +256,29 @@ impl Model {
         let own = || hex::encode(Sha256::digest(format!("the sandbox's k3s {version} for {architecture}")));
         self.releases.get(&format!("{version}/{architecture}")).cloned().unwrap_or_else(own)
     }
+    /// The checksum file of a K3s release, by its address at GitHub; `None` for any other address.
+    /// Source: the files `sha256sum-amd64.txt` and `sha256sum-arm64.txt` of k3s' releases.
+    pub fn release_file(&self, host: &str, path: &str) -> Option<String> {
+        let rest = path.strip_prefix("/k3s-io/k3s/releases/download/").filter(|_| host == "github.com")?;
+        let (version, file) = rest.split_once('/')?;
+        let (architecture, name) = match file {
+            "sha256sum-amd64.txt" => ("amd64", "k3s"),
+            "sha256sum-arm64.txt" => ("arm64", "k3s-arm64"),
+            _ => return None,
+        };
+        let digest = self.release_digest(&version.replace("%2B", "+").replace("%2b", "+"), architecture);
+        Some(format!("{digest}  {name}\n"))
+    }
     fn etcd(&self, server: i64) -> Ended {
         let cluster =
             self.machines.get(&server).and_then(|m| m.k3s.cluster.as_ref()).and_then(|c| self.clusters.get(c));
         let Some(cluster) = cluster.filter(|c| self.has_quorum(&c.uid)) else {
-            return output(&[("voters", "0"), ("learners", "0"), ("members", "")]);
+            return output(&[("voters", "0"), ("learners", "0"), ("members", ""), ("why", "etcd does not answer")]);
         };
         let words = |learner| if learner { "learner" } else { "voter" };
-        let members: Vec<String> =
-            cluster.members.values().map(|m| format!("{}:{}", m.name, words(m.learner))).collect();
+        let mut members: Vec<String> =
+            cluster.members.values().map(|m| format!("{}:{}", m.etcd_name, words(m.learner))).collect();
+        members.sort_unstable();
         let voters = cluster.members.values().filter(|m| !m.learner).count();
         output(&[
             ("voters", &voters.to_string()),

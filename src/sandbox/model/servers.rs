@@ -282,18 +282,28 @@ impl Model {
         Ok(())
     }
     /// The end of a deletion: machine, address and memberships go.
-    pub(super) fn server_gone(&mut self, project: usize, id: i64) {
+    pub(super) fn server_gone(&mut self, project_index: usize, id: i64) {
         self.machine_off(id);
         self.machines.remove(&id);
-        let Some(project) = self.projects.get_mut(project) else { return };
-        let Some(server) = project.servers.remove(&id) else { return };
-        let Some(public) = server.public else { return };
+        let held = self.projects.get_mut(project_index).and_then(|p| p.servers.remove(&id));
+        let Some(server) = held else { return };
+        let mut freed: Vec<_> = server.private.iter().map(|p| p.address).collect();
+        if let Some(public) = server.public {
+            freed.extend(self.free_address(project_index, &public));
+        }
+        self.look_for_strangers("cloud.server.delete", &freed);
+    }
+    /// The address goes with its server, or stays as a resource of its own; returns it where it is gone.
+    fn free_address(&mut self, project: usize, public: &PublicAddress) -> Option<Ipv4Addr> {
+        let project = self.projects.get_mut(project)?;
         if project.primary_ips.get(&public.primary_ip).is_some_and(|ip| ip.auto_delete) {
             project.primary_ips.remove(&public.primary_ip);
             self.addresses.free(public.address);
-            self.look_for_strangers("cloud.server.delete", Some(public.address));
-        } else if let Some(ip) = project.primary_ips.get_mut(&public.primary_ip) {
+            return Some(public.address);
+        }
+        if let Some(ip) = project.primary_ips.get_mut(&public.primary_ip) {
             ip.server = None;
         }
+        None
     }
 }

@@ -86,6 +86,22 @@ impl Model {
         }
         model
     }
+    /// No disaster: every node runs and is a voter of the cluster, DNS names them all. What port 80 answers is up to the
+    /// workloads.
+    pub fn healthy(settings: &Settings, start: &Start) -> Self {
+        let mut model = Self::total_loss(settings, start, Loss::Dark);
+        let servers: Vec<i64> = model.machines.keys().copied().collect();
+        for server in &servers {
+            model.machine_on(*server);
+        }
+        for machine in model.machines.values_mut() {
+            machine.on_since = Some(start.now.saturating_sub(Duration::from_secs(86_400)));
+        }
+        let version = settings.k3s.version.clone();
+        let sha256 = model.release_digest(&version, "amd64");
+        model.place_cluster(&servers, &version, &sha256);
+        model
+    }
     /// An old server of the cluster, as it was before the disaster; returns the address that DNS still names.
     fn place_server(&mut self, settings: &Settings, node: &str, loss: Loss) -> Option<Ipv4Addr> {
         let labels: Labels = [

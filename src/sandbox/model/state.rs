@@ -1,7 +1,7 @@
 //! The model as a whole, and how time passes in it.
 
 use super::{
-    cloud::Project, dns::Zones, k3s::K3sCluster, machine::Machine, workloads::Nothing, Addresses, Faults, Latency,
+    cloud::Project, dns::Zones, k3s::K3sCluster, machine::Machine, workloads::Nothing, AddressPool, Faults, Latency,
     Ledger, Offer, Seeded, Workloads,
 };
 use std::collections::BTreeMap;
@@ -48,7 +48,7 @@ pub struct Model {
     pub(super) turn: u64,
     pub(super) queue: BTreeMap<(Duration, u64), Due>,
     pub(super) projects: Vec<Project>,
-    pub(super) addresses: Addresses,
+    pub(super) addresses: AddressPool,
     pub(super) machines: BTreeMap<i64, Machine>,
     pub(super) clusters: BTreeMap<String, K3sCluster>,
     pub(super) zones: Zones,
@@ -107,7 +107,7 @@ impl Model {
             turn: 0,
             queue: BTreeMap::new(),
             projects: Vec::new(),
-            addresses: Addresses::new(base),
+            addresses: AddressPool::new(base),
             machines: BTreeMap::new(),
             clusters: BTreeMap::new(),
             zones: Zones::default(),

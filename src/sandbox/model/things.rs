@@ -3,6 +3,7 @@
 use super::actions::{Begin, Effect};
 use super::cloud::{Note, Op};
 use super::faults::Stage;
+use super::strangers::peers_of;
 use super::{Answer, ApiError, Caller, CloudAction, FaultKind, Filter, Model, Selector};
 use crate::world::{FirewallRule, Labels, ThingKind};
 use sha2::{Digest, Sha256};
@@ -230,6 +231,10 @@ impl Model {
         let target = format!("{} {id}", kind.word());
         let act = |model: &mut Self, project: usize, note: &mut Note| {
             model.note_thing(project, kind, id, note)?;
+            let others = model.project(project)?.things.values().filter(|t| t.id != id && t.state.kind() == kind);
+            if others.into_iter().any(|t| Some(t.name.as_str()) == name) {
+                return Err(ApiError::taken("name", "name is already used"));
+            }
             if let Some(thing) = model.project_mut(project)?.things.get_mut(&id) {
                 if let Some(name) = name {
                     name.clone_into(&mut thing.name);
@@ -262,6 +267,8 @@ impl Model {
             if let Some(thing) = model.project_mut(project)?.things.get_mut(&id) {
                 thing.state = ThingState::Firewall { rules: rules.to_vec() };
             }
+            let named: Vec<_> = rules.iter().flat_map(peers_of).collect();
+            model.look_for_strangers(op, &named);
             let resources = vec![("firewall".to_owned(), id)];
             let (lasts, effect) = (model.latency.action, Effect::Nothing);
             model.begin(project, Begin { command: "set_firewall_rules", op, target: &target, resources, lasts, effect })

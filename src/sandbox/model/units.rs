@@ -35,7 +35,7 @@ pub struct Connection {
 }
 
 /// A script to run, as its input file and argument tell it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Job {
     /// `harden.sh`.
     pub script: String,
@@ -45,6 +45,13 @@ pub struct Job {
     pub input: BTreeMap<String, String>,
     /// Name of the transient unit: `relight-<step>-<digest>`. The same name is the same work.
     pub unit: String,
+}
+
+impl std::fmt::Debug for Job {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Inputs may be secret.
+        f.debug_struct("Job").field("script", &self.script).field("verb", &self.verb).finish_non_exhaustive()
+    }
 }
 
 /// A transient unit.

@@ -24,6 +24,8 @@ pub struct NodeView {
     pub version: String,
     /// Clock time at which it registered.
     pub registered: Duration,
+    /// Another value after every boot: its containers start anew.
+    pub boot_id: String,
 }
 
 /// A K3s cluster whose API server has been up at least once.
@@ -49,6 +51,11 @@ pub struct ClusterView {
 pub trait Workloads: Send {
     /// Lets everything happen until `now`. Called after every change of the outside and at least at every call to the model.
     fn advance(&mut self, now: Duration, clusters: &[ClusterView]);
+    /// Promises it has seen broken since it was last asked, such as a singleton that runs in two clusters; they go into the
+    /// ledger.
+    fn broken(&mut self) -> Vec<String> {
+        Vec::new()
+    }
     /// What port 80 of this node answers for the host and path (Traefik and what is behind it); `None` where nothing listens.
     fn serving(&mut self, now: Duration, cluster: &str, node: &str, host: &str, path: &str) -> Option<(u16, String)>;
 }
@@ -81,5 +88,6 @@ impl Model {
         }
         let views = self.cluster_views();
         self.workloads.advance(self.now, &views);
+        self.ledger.broken.extend(self.workloads.broken());
     }
 }

@@ -1,0 +1,83 @@
+//! The outside and the operator's disk, and worlds of processes that act on them.
+
+use super::cloud::DirectCloud;
+use super::dns::DirectDns;
+use super::entry::Entry;
+use super::http::DirectHttp;
+use super::shell::DirectShell;
+use super::{DirectClock, DirectFiles, Disk, SeededRandom, Tripwire};
+use crate::sandbox::model::{lock, Model, Shared, Start};
+use crate::world::{Cluster, Person, SecretSource, World, WorldKind};
+use std::sync::Arc;
+
+/// Everything that outlives a process of relight: the model of the outside, and the operator's disk.
+#[derive(Clone)]
+pub struct Sandbox {
+    /// The outside.
+    pub model: Shared,
+    /// The operator's disk.
+    pub disk: Disk,
+    random: SeededRandom,
+    cloud_token: String,
+    dns_token: String,
+}
+
+/// What a process brings besides the model: its Kubernetes door, secrets and person.
+pub struct Outside {
+    /// Kubernetes.
+    pub cluster: Arc<dyn Cluster>,
+    /// Secret values.
+    pub secrets: Arc<dyn SecretSource>,
+    /// The person at a gate.
+    pub person: Arc<dyn Person>,
+}
+
+impl Sandbox {
+    /// A sandbox around a model that was made with this start.
+    pub fn direct(model: Model, start: &Start) -> Self {
+        Self {
+            model: model.shared(),
+            disk: Disk::default(),
+            random: SeededRandom::new(start.seed.wrapping_add(1)),
+            cloud_token: start.cloud_token.clone(),
+            dns_token: start.dns_token.clone(),
+        }
+    }
+    /// The same outside and disk with other tokens: a mistaken operator, or the rehearsal project.
+    #[must_use]
+    pub fn with_tokens(&self, cloud: &str, dns: &str) -> Self {
+        Self { cloud_token: cloud.to_owned(), dns_token: dns.to_owned(), ..self.clone() }
+    }
+    /// A clock that goes on where the model is. Call it inside the runtime.
+    pub fn clock(&self, wire: &Tripwire) -> DirectClock {
+        DirectClock::from(lock(&self.model).now(), wire)
+    }
+    /// The world of one process, killed by its tripwire. Call it inside the runtime, whose time should be paused.
+    pub fn world(&self, wire: &Tripwire, clock: &DirectClock, outside: Outside) -> World {
+        let (latency, uid) = {
+            let model = lock(&self.model);
+            (model.latency.clone(), model.uid().to_owned())
+        };
+        let entry = |token: &str| Entry {
+            model: self.model.clone(),
+            clock: clock.clone(),
+            wire: wire.clone(),
+            latency: latency.clone(),
+            token: token.to_owned(),
+        };
+        World {
+            kind: WorldKind::Sandbox,
+            uid,
+            cloud: Arc::new(DirectCloud(entry(&self.cloud_token))),
+            dns: Arc::new(DirectDns(entry(&self.dns_token))),
+            shell: Arc::new(DirectShell::new(entry(""))),
+            cluster: outside.cluster,
+            http: Arc::new(DirectHttp(entry(""))),
+            files: Arc::new(DirectFiles::new(&self.disk, wire)),
+            clock: Arc::new(clock.clone()),
+            random: Arc::new(self.random.clone()),
+            secrets: outside.secrets,
+            person: outside.person,
+        }
+    }
+}
