@@ -27,10 +27,11 @@ impl Api {
     ) -> Result<T> {
         let answer = self.0.send(&method, path, query, body).await?;
         let said: Option<Envelope> = answer.json().and_then(|value| serde_json::from_value(value).ok());
-        if !answer.status.is_success() || said.as_ref().is_some_and(|envelope| !envelope.success) {
+        let refused = said.as_ref().is_some_and(|envelope| !envelope.success && envelope.complains());
+        if !answer.status.is_success() || refused {
             return Err(refusal::class(&self.0, &method, path, &answer, said.as_ref()));
         }
-        let Some(envelope) = said else {
+        let Some(envelope) = said.filter(|envelope| envelope.success) else {
             return Err(self.0.unreadable(&method, path, "the reply is none of Cloudflare's"));
         };
         serde_json::from_value(envelope.result)

@@ -14,6 +14,13 @@ pub(super) struct Envelope {
     pub(super) result: serde_json::Value,
 }
 
+impl Envelope {
+    /// Whether it says what is wrong.
+    pub(super) fn complains(&self) -> bool {
+        self.errors.as_ref().is_some_and(|errors| !errors.is_empty())
+    }
+}
+
 /// One error; its causes may be more telling than itself.
 #[derive(Deserialize)]
 pub(super) struct Complaint {
