@@ -7,3 +7,7 @@ pub mod playbook;
 pub mod providers;
 pub mod sandbox;
 pub mod world;
+
+#[cfg(test)]
+#[path = "../tests/both_doors/kubernetes.rs"]
+mod kubernetes_contract;

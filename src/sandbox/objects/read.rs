@@ -94,7 +94,7 @@ pub fn condition(object: &mut Value, now: Duration, kind: &str, status: &str, re
     if !reason.is_empty() {
         set(&mut new, &["reason"], reason);
     }
-    if !message.is_empty() {
+    if !message.is_empty() || !reason.is_empty() {
         set(&mut new, &["message"], message);
     }
     match all.iter_mut().find(|c| text(c, "/type") == kind) {
