@@ -159,6 +159,7 @@ fn permit() -> Permit {
     Permit::issue(Target::Objects { address: NODE, what: "objects".into() }, "manifests", "run")
 }
 
+#[allow(clippy::needless_pass_by_value)]
 fn config_map(name: &str, data: Value) -> Value {
     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "default"}, "data": data})
 }

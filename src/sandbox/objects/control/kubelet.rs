@@ -48,7 +48,7 @@ impl Objects {
                 };
             }
             if run.boot != kubelet.view.boot && !matches!(run.stage, Stage::Ended(..)) {
-                run.boot = kubelet.view.boot.clone();
+                run.boot.clone_from(&kubelet.view.boot);
                 run.restarts += 1;
                 run.stage = Stage::Creating(self.now + self.pace.start);
             }
