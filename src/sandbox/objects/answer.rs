@@ -161,27 +161,39 @@ impl Objects {
         let text = |s: &str| s.to_owned();
         Ok(Place { served, namespace: text(namespace), name: text(name), subresource: text(subresource) })
     }
-    fn resources_answer(&mut self, asked: &Asked) -> Result<Answer, Failure> {
-        let place = self.place(&asked.path)?;
-        let what = Named { served: place.served.clone(), namespace: place.namespace.clone(), name: place.name.clone() };
-        match (asked.method.as_str(), place.subresource.as_str()) {
+    /// Logs, evictions and scales; `None` for what is answered like the object itself.
+    fn subresource_answer(
+        &mut self,
+        asked: &Asked,
+        what: &Named,
+        subresource: &str,
+    ) -> Result<Option<Answer>, Failure> {
+        match (asked.method.as_str(), subresource) {
             ("GET", "log") => {
                 let previous = asked.parameter("previous") == "true";
-                let lines = self.log(&place.namespace, &place.name, asked.parameter("container"), previous)?;
+                let lines = self.log(&what.namespace, &what.name, asked.parameter("container"), previous)?;
                 let tail: usize = asked.parameter("tailLines").parse().unwrap_or(usize::MAX);
                 let all: Vec<&str> = lines.lines().collect();
                 let kept = all.get(all.len().saturating_sub(tail)..).unwrap_or_default();
-                return Ok(Answer::text(kept.iter().flat_map(|l| [*l, "\n"]).collect::<String>()));
+                Ok(Some(Answer::text(kept.iter().flat_map(|l| [*l, "\n"]).collect::<String>())))
             }
             ("POST", "eviction") => {
-                self.evict(&place.namespace, &place.name, asked.parameter("dryRun") == "All")?;
-                return Ok(Answer::json(
+                self.evict(&what.namespace, &what.name, asked.parameter("dryRun") == "All")?;
+                let done = Answer::json(
                     201,
                     &json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}),
-                ));
+                );
+                Ok(Some(done))
             }
-            (_, "scale") => return self.scale_answer(asked, &what),
-            _ => {}
+            (_, "scale") => self.scale_answer(asked, what).map(Some),
+            _ => Ok(None),
+        }
+    }
+    fn resources_answer(&mut self, asked: &Asked) -> Result<Answer, Failure> {
+        let place = self.place(&asked.path)?;
+        let what = Named { served: place.served.clone(), namespace: place.namespace.clone(), name: place.name.clone() };
+        if let Some(answer) = self.subresource_answer(asked, &what, &place.subresource)? {
+            return Ok(answer);
         }
         let watching = matches!(asked.parameter("watch"), "true" | "1");
         let writer = asked.writer(&place.subresource);
