@@ -9,3 +9,7 @@ pub mod providers;
 pub mod report;
 pub mod sandbox;
 pub mod world;
+
+#[cfg(test)]
+#[path = "../tests/both_doors/kubernetes.rs"]
+mod kubernetes_contract;

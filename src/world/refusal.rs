@@ -40,7 +40,6 @@ impl Refusal {
                 error
             }
             409 if self.reason == "AlreadyExists" => error(Class::Refused, "it is there already: look at it"),
-            409 | 410 | 429 => error(Class::Transient, ""),
             403 if self.message.contains("being terminated") => {
                 error(Class::Transient, "the namespace is being deleted")
             }
@@ -48,7 +47,7 @@ impl Refusal {
                 error(Class::Fatal, "the kubeconfig's credentials are not accepted: fetch it from a node again")
             }
             500.. if writes => error(Class::Unknown, ""),
-            500.. => error(Class::Transient, ""),
+            409 | 410 | 429 | 500.. => error(Class::Transient, ""),
             404 => error(Class::Fatal, "what the object belongs to does not exist: apply that first"),
             _ => error(Class::Fatal, "correct the manifest"),
         }

@@ -52,13 +52,11 @@ impl KubeApi {
         call: impl Future<Output = std::result::Result<T, kube::Error>>,
     ) -> Result<T> {
         let limit = self.limit(writes);
-        match tokio::time::timeout(limit, call).await {
-            Ok(done) => done.map_err(|e| classed(&e, doing, writes)),
-            Err(_) => {
-                let what = format!("{doing}: no answer within {} s", limit.as_secs());
-                Err(if writes { Error::unknown(what) } else { Error::transient(what) })
-            }
-        }
+        let Ok(done) = tokio::time::timeout(limit, call).await else {
+            let what = format!("{doing}: no answer within {} s", limit.as_secs());
+            return Err(if writes { Error::unknown(what) } else { Error::transient(what) });
+        };
+        done.map_err(|e| classed(&e, doing, writes))
     }
     /// The connection and the path of an object (or with an empty name of all); `None` where the kind is not served.
     async fn find(
@@ -118,7 +116,7 @@ impl Cluster for KubeApi {
                 }
                 all.push(item);
             }
-            next = page.pointer("/metadata/continue").and_then(Value::as_str).unwrap_or_default().to_owned();
+            page.pointer("/metadata/continue").and_then(Value::as_str).unwrap_or_default().clone_into(&mut next);
             if next.is_empty() {
                 return Ok(all);
             }
@@ -154,10 +152,10 @@ impl Cluster for KubeApi {
     ) -> Result<Value> {
         let doing = doing("patch", &kind.kind, namespace, name);
         permit.covers(&Target::Objects { address: at.host.address, what: doing.clone() })?;
-        let (connection, path) = self.find(at, &doing, kind, namespace, name).await?;
-        let path = path.ok_or_else(|| kind_missing(&doing, kind))?;
+        let (connection, found) = self.find(at, &doing, kind, namespace, name).await?;
+        let place = found.ok_or_else(|| kind_missing(&doing, kind))?;
         let query = [("fieldManager", FIELD_MANAGER)];
-        let asked = request(Method::PATCH, &path, &query, Some(("application/merge-patch+json", patch)))?;
+        let asked = request(Method::PATCH, &place, &query, Some(("application/merge-patch+json", patch)))?;
         self.write(&connection, &doing, asked).await
     }
     async fn delete(

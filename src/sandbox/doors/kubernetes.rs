@@ -69,7 +69,7 @@ async fn handle(State(door): State<Door>, request: Request) -> Response {
     let shown = parts.extensions.get::<ShownCertificate>().is_some();
     if !shown && !door.lets_in(&parts.headers) {
         let failure = crate::sandbox::objects::Failure::new(401, "Unauthorized", "Unauthorized");
-        return door.whole(failure.into());
+        return Door::whole(failure.into());
     }
     let Ok(body) = axum::body::to_bytes(body, LARGEST).await else {
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
@@ -93,7 +93,7 @@ async fn handle(State(door): State<Door>, request: Request) -> Response {
         Api::Hangs => futures::future::pending().await,
         Api::Starting => {
             let failure = crate::sandbox::objects::Failure::new(503, "ServiceUnavailable", "apiserver not ready");
-            door.whole(failure.into())
+            Door::whole(failure.into())
         }
         Api::Refuses | Api::Lost => broken(),
     }
@@ -114,10 +114,10 @@ impl Door {
     fn reply(&self, answer: Answer) -> Response {
         match answer {
             Answer::Watch(watch) => self.stream(watch),
-            whole @ Answer::Whole { .. } => self.whole(whole),
+            whole @ Answer::Whole { .. } => Self::whole(whole),
         }
     }
-    fn whole(&self, answer: Answer) -> Response {
+    fn whole(answer: Answer) -> Response {
         let Answer::Whole { status, content_type, body, retry_after } = answer else {
             return StatusCode::INTERNAL_SERVER_ERROR.into_response();
         };
@@ -141,12 +141,11 @@ impl Door {
                 let mut told = None;
                 let api = door.backend.at(door.node, false, &mut |objects| told = Some(watch.lines(objects)));
                 match (api, told) {
-                    (Api::Hangs, _) => {}
                     (Api::Up, Some(Ok(lines))) if !lines.is_empty() => {
                         return Some((Ok::<_, std::io::Error>(Bytes::from(lines)), (door, watch, looks, false)));
                     }
                     (Api::Up, Some(Err(last))) => return Some((Ok(Bytes::from(last)), (door, watch, looks, true))),
-                    (Api::Up, _) => {}
+                    (Api::Up | Api::Hangs, _) => {}
                     _ => return Some((Err(std::io::Error::other("connection lost")), (door, watch, looks, true))),
                 }
                 looks += 1;

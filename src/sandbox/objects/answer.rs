@@ -8,9 +8,9 @@ use super::requests::{Named, PatchKind, Writer};
 use super::selector::Labels;
 use super::store::Objects;
 use super::table;
+use super::watch::Watch;
 use serde_json::{json, Value};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// A request.
 #[derive(Debug, Clone, Default)]
@@ -37,12 +37,9 @@ impl Asked {
         self.query.iter().find(|(k, _)| k == key).map_or("", |(_, v)| v)
     }
     fn body(&self) -> Result<Value, Failure> {
-        if self.content_type.contains("protobuf") || self.content_type.contains("cbor") {
-            let message = format!(
-                "the body of the request was in an unknown format ({}): application/json is understood",
-                self.content_type
-            );
-            return Err(Failure::new(415, "UnsupportedMediaType", message));
+        if self.content_type.contains("protobuf") {
+            let unreadable = || Failure::bad_request("the body is no protobuf of a kind served here");
+            return super::protobuf::read(&self.body).ok_or_else(unreadable);
         }
         if self.body.is_empty() {
             return Ok(json!({}));
@@ -63,7 +60,7 @@ impl Asked {
             subresource: subresource.to_owned(),
         }
     }
-    fn selection(&self, namespace: &str, name: &str) -> Result<Selection, Failure> {
+    pub(super) fn selection(&self, namespace: &str, name: &str) -> Result<Selection, Failure> {
         let mut fields = self.parameter("fieldSelector").to_owned();
         if !name.is_empty() {
             fields = format!("metadata.name={name},{fields}");
@@ -120,55 +117,6 @@ impl From<Failure> for Answer {
     }
 }
 
-/// A watch under way.
-#[derive(Debug, Clone)]
-pub struct Watch {
-    served: Arc<Served>,
-    selection: Selection,
-    after: u64,
-    first: Vec<Value>,
-    as_table: bool,
-    /// Whether bookmarks are wanted.
-    bookmarks: bool,
-    /// How long it may last, in wall time.
-    pub timeout: Duration,
-}
-
-impl Watch {
-    /// The lines to send now; an error ends the watch.
-    pub fn lines(&mut self, objects: &Objects) -> Result<Vec<u8>, Vec<u8>> {
-        let mut out = Vec::new();
-        for line in self.first.drain(..) {
-            out.extend_from_slice(format!("{line}\n").as_bytes());
-        }
-        let (told, reached) = objects
-            .watched(&self.served, &self.selection, self.after)
-            .map_err(|f| format!("{}\n", json!({"type": "ERROR", "object": f.status()})).into_bytes())?;
-        for (kind, object) in told {
-            let object = if self.as_table {
-                table::of(&self.served, &[object], objects.revision(), objects.now)
-            } else {
-                (*object).clone()
-            };
-            out.extend_from_slice(format!("{}\n", json!({"type": kind, "object": object})).as_bytes());
-        }
-        self.after = reached;
-        Ok(out)
-    }
-    /// A bookmark, where they are wanted.
-    pub fn bookmark(&self) -> Option<Vec<u8>> {
-        self.bookmarks.then(|| format!("{}\n", bookmark(&self.served, self.after, false)).into_bytes())
-    }
-}
-
-fn bookmark(served: &Served, revision: u64, initial: bool) -> Value {
-    let mut object = json!({"kind": served.kind, "apiVersion": served.api_version(), "metadata": {"resourceVersion": revision.to_string()}});
-    if initial {
-        set(&mut object, &["metadata", "annotations", "k8s.io/initial-events-end"], "true");
-    }
-    json!({"type": "BOOKMARK", "object": object})
-}
-
 /// A path taken apart.
 struct Place {
     served: Arc<Served>,
@@ -213,32 +161,44 @@ impl Objects {
         let text = |s: &str| s.to_owned();
         Ok(Place { served, namespace: text(namespace), name: text(name), subresource: text(subresource) })
     }
-    fn resources_answer(&mut self, asked: &Asked) -> Result<Answer, Failure> {
-        let place = self.place(&asked.path)?;
-        let what = Named { served: place.served.clone(), namespace: place.namespace.clone(), name: place.name.clone() };
-        match (asked.method.as_str(), place.subresource.as_str()) {
+    /// Logs, evictions and scales; `None` for what is answered like the object itself.
+    fn subresource_answer(
+        &mut self,
+        asked: &Asked,
+        what: &Named,
+        subresource: &str,
+    ) -> Result<Option<Answer>, Failure> {
+        match (asked.method.as_str(), subresource) {
             ("GET", "log") => {
                 let previous = asked.parameter("previous") == "true";
-                let lines = self.log(&place.namespace, &place.name, asked.parameter("container"), previous)?;
+                let lines = self.log(&what.namespace, &what.name, asked.parameter("container"), previous)?;
                 let tail: usize = asked.parameter("tailLines").parse().unwrap_or(usize::MAX);
                 let all: Vec<&str> = lines.lines().collect();
                 let kept = all.get(all.len().saturating_sub(tail)..).unwrap_or_default();
-                return Ok(Answer::text(kept.iter().map(|l| format!("{l}\n")).collect::<String>()));
+                Ok(Some(Answer::text(kept.iter().flat_map(|l| [*l, "\n"]).collect::<String>())))
             }
             ("POST", "eviction") => {
-                self.evict(&place.namespace, &place.name, asked.parameter("dryRun") == "All")?;
-                return Ok(Answer::json(
+                self.evict(&what.namespace, &what.name, asked.parameter("dryRun") == "All")?;
+                let done = Answer::json(
                     201,
                     &json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}),
-                ));
+                );
+                Ok(Some(done))
             }
-            (_, "scale") => return self.scale_answer(asked, &what),
-            _ => {}
+            (_, "scale") => self.scale_answer(asked, what).map(Some),
+            _ => Ok(None),
+        }
+    }
+    fn resources_answer(&mut self, asked: &Asked) -> Result<Answer, Failure> {
+        let place = self.place(&asked.path)?;
+        let what = Named { served: place.served.clone(), namespace: place.namespace.clone(), name: place.name.clone() };
+        if let Some(answer) = self.subresource_answer(asked, &what, &place.subresource)? {
+            return Ok(answer);
         }
         let watching = matches!(asked.parameter("watch"), "true" | "1");
         let writer = asked.writer(&place.subresource);
         match asked.method.as_str() {
-            "GET" if watching => self.watch(asked, &place).map(Answer::Watch),
+            "GET" if watching => self.watch(asked, &place.served, &place.namespace, &place.name).map(Answer::Watch),
             "GET" if place.name.is_empty() => self.list_answer(asked, &place),
             "GET" => Ok(self.shown(asked, &place.served, 200, &*self.get(&what)?)),
             "POST" if place.name.is_empty() => {
@@ -323,38 +283,6 @@ impl Objects {
         };
         let metadata = json!({"resourceVersion": self.revision().to_string()});
         Ok(Answer::json(200, &json!({"apiVersion": api_version, "kind": kind, "metadata": metadata, "items": items})))
-    }
-    fn watch(&self, asked: &Asked, place: &Place) -> Result<Watch, Failure> {
-        let selection = asked.selection(&place.namespace, &place.name)?;
-        let since = asked.parameter("resourceVersion");
-        let initial = asked.parameter("sendInitialEvents") == "true";
-        let as_table = asked.accept.contains("as=Table");
-        let mut first = Vec::new();
-        let from_now = initial || matches!(since, "" | "0");
-        if from_now {
-            for object in self.select(&place.served, &selection) {
-                let object = if as_table {
-                    table::of(&place.served, &[object], self.revision(), self.now)
-                } else {
-                    (*object).clone()
-                };
-                first.push(json!({"type": "ADDED", "object": object}));
-            }
-        }
-        if initial {
-            first.push(bookmark(&place.served, self.revision(), true));
-        }
-        let after = if from_now { self.revision() } else { since.parse().unwrap_or(0) };
-        let seconds = asked.parameter("timeoutSeconds").parse().unwrap_or(300_u64);
-        Ok(Watch {
-            served: place.served.clone(),
-            selection,
-            after,
-            first,
-            as_table,
-            bookmarks: asked.parameter("allowWatchBookmarks") == "true",
-            timeout: Duration::from_secs(seconds),
-        })
     }
 }
 

@@ -103,7 +103,9 @@ pub fn apply(
 
     let before = owners.iter().position(|o| o.same(&me)).map(|at| owners.remove(at));
     let mut kept = me.fields.clone();
-    owners.iter().for_each(|o| kept.add(&o.fields));
+    for owner in &owners {
+        kept.add(&owner.fields);
+    }
     if let Some(before) = &before {
         let mut gone = before.fields.clone();
         gone.subtract(&kept);
@@ -122,10 +124,10 @@ pub fn apply(
         } else {
             let mut with = format!("{:?}", owner.manager);
             if !owner.subresource.is_empty() {
-                with.push_str(&format!(" with subresource {:?}", owner.subresource));
+                with = format!("{with} with subresource {:?}", owner.subresource);
             }
             if !owner.apply {
-                with.push_str(&format!(" using {}", owner.api_version));
+                with = format!("{with} using {}", owner.api_version);
             }
             conflicts.extend(both.paths().into_iter().map(|field| Conflict { with: with.clone(), field }));
         }
@@ -137,7 +139,9 @@ pub fn apply(
         me.time = before.time;
     }
     let present = FieldSet::of(&merged, schema);
-    owners.iter_mut().for_each(|o| o.fields = o.fields.common(&present));
+    for owner in &mut owners {
+        owner.fields = owner.fields.common(&present);
+    }
     owners.retain(|o| !o.fields.is_empty());
     owners.push(me);
     Ok((merged, owners))

@@ -24,14 +24,51 @@ pub(super) fn complete(objects: &mut Objects, served: &Served, object: &mut Valu
             pod_spec(object, "/spec");
             default(object, &["status", "phase"], "Pending");
             default(object, &["status", "qosClass"], "Burstable");
-            default(
-                object,
-                &["spec", "tolerations"],
-                json!([
-                {"key": "node.kubernetes.io/not-ready", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300},
-                {"key": "node.kubernetes.io/unreachable", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}]),
-            );
+            tolerations(object);
         }
+        "Deployment" | "ReplicaSet" | "DaemonSet" | "StatefulSet" | "Job" => workload(served, object),
+        "Service" => service(objects, object),
+        "PersistentVolumeClaim" => {
+            default(object, &["spec", "volumeMode"], "Filesystem");
+            if let Some(class) = objects.default_storage_class() {
+                default(object, &["spec", "storageClassName"], class);
+            }
+            default(object, &["status", "phase"], "Pending");
+        }
+        "StorageClass" => {
+            default(object, &["reclaimPolicy"], "Delete");
+            default(object, &["volumeBindingMode"], "Immediate");
+        }
+        "CustomResourceDefinition" => definition(object),
+        _ => {}
+    }
+}
+
+/// `stringData` is written only; it ends as base64 in `data`.
+pub(super) fn fold_string_data(object: &mut Value) {
+    let Some(texts) = object.as_object_mut().and_then(|o| o.remove("stringData")) else { return };
+    for (key, value) in texts.as_object().into_iter().flatten() {
+        let encoded = base64::engine::general_purpose::STANDARD.encode(value.as_str().unwrap_or_default());
+        set(object, &["data", key], encoded);
+    }
+}
+
+/// A pod stays on a node that is lost for five minutes, unless it says otherwise (admission plugin DefaultTolerationSeconds).
+fn tolerations(object: &mut Value) {
+    let mut all = list(object, "/spec/tolerations").to_vec();
+    for key in ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"] {
+        let own = |t: &Value| {
+            (text(t, "/key").is_empty() || text(t, "/key") == key) && matches!(text(t, "/effect"), "" | "NoExecute")
+        };
+        if !all.iter().any(own) {
+            all.push(json!({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}));
+        }
+    }
+    set(object, &["spec", "tolerations"], all);
+}
+
+fn workload(served: &Served, object: &mut Value) {
+    match served.kind.as_str() {
         "Deployment" => deployment(object),
         "ReplicaSet" => {
             default(object, &["spec", "replicas"], 1);
@@ -61,29 +98,7 @@ pub(super) fn complete(objects: &mut Objects, served: &Served, object: &mut Valu
             default(object, &["spec", "completionMode"], "NonIndexed");
             pod_spec(object, "/spec/template/spec");
         }
-        "Service" => service(objects, object),
-        "PersistentVolumeClaim" => {
-            default(object, &["spec", "volumeMode"], "Filesystem");
-            if let Some(class) = objects.default_storage_class() {
-                default(object, &["spec", "storageClassName"], class);
-            }
-            default(object, &["status", "phase"], "Pending");
-        }
-        "StorageClass" => {
-            default(object, &["reclaimPolicy"], "Delete");
-            default(object, &["volumeBindingMode"], "Immediate");
-        }
-        "CustomResourceDefinition" => definition(object),
         _ => {}
-    }
-}
-
-/// `stringData` is written only; it ends as base64 in `data`.
-pub(super) fn fold_string_data(object: &mut Value) {
-    let Some(texts) = object.as_object_mut().and_then(|o| o.remove("stringData")) else { return };
-    for (key, value) in texts.as_object().into_iter().flatten() {
-        let encoded = base64::engine::general_purpose::STANDARD.encode(value.as_str().unwrap_or_default());
-        set(object, &["data", key], encoded);
     }
 }
 

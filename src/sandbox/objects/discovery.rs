@@ -9,6 +9,7 @@ use serde_json::{json, Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
 const VERBS: [&str; 8] = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
 
 /// What a subresource is spoken to with: its verbs, group, version and kind.
@@ -159,24 +160,14 @@ impl Objects {
         let (mut schemas, mut paths) = (Map::new(), Map::new());
         for served in kinds {
             let gvk = json!({"group": group, "version": version, "kind": served.kind});
-            let name = match schema::of_kind(group, version, &served.kind) {
-                Some((name, _)) => {
-                    gather(name, &mut schemas);
-                    name.to_owned()
-                }
-                None => {
-                    let mut own = served.schema.as_deref().cloned().unwrap_or_else(|| json!({"type": "object"}));
-                    super::read::set(&mut own, &["x-kubernetes-group-version-kind"], json!([gvk]));
-                    gather("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta", &mut schemas);
-                    let reference = "#/components/schemas/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
-                    super::read::set(&mut own, &["properties", "metadata"], json!({"$ref": reference}));
-                    super::read::set(&mut own, &["properties", "apiVersion"], json!({"type": "string"}));
-                    super::read::set(&mut own, &["properties", "kind"], json!({"type": "string"}));
-                    let name =
-                        format!("{}.{version}.{}", group.split('.').rev().collect::<Vec<_>>().join("."), served.kind);
-                    schemas.insert(name.clone(), own);
-                    name
-                }
+            let name = if let Some((name, _)) = schema::of_kind(group, version, &served.kind) {
+                gather(name, &mut schemas);
+                name.to_owned()
+            } else {
+                gather(META, &mut schemas);
+                let (name, own) = custom_schema(&served, &gvk);
+                schemas.insert(name.clone(), own);
+                name
             };
             let base = if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") };
             let path = format!(
@@ -201,6 +192,17 @@ impl Objects {
             "paths": paths, "components": {"schemas": schemas}}),
         )
     }
+}
+
+/// The schema of a kind that the description does not have, with its name.
+fn custom_schema(served: &Served, gvk: &Value) -> (String, Value) {
+    let mut own = served.schema.as_deref().cloned().unwrap_or_else(|| json!({"type": "object"}));
+    super::read::set(&mut own, &["x-kubernetes-group-version-kind"], json!([gvk]));
+    super::read::set(&mut own, &["properties", "metadata"], json!({"$ref": format!("#/components/schemas/{META}")}));
+    super::read::set(&mut own, &["properties", "apiVersion"], json!({"type": "string"}));
+    super::read::set(&mut own, &["properties", "kind"], json!({"type": "string"}));
+    let group: Vec<_> = served.group.split('.').rev().collect();
+    (format!("{}.{}.{}", group.join("."), served.version, served.kind), own)
 }
 
 fn aggregated_resource(served: &Served) -> Value {

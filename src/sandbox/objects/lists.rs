@@ -9,6 +9,9 @@ use super::store::Objects;
 use serde_json::{json, Value};
 use std::sync::Arc;
 
+/// Types and objects of watch events.
+pub type Told = Vec<(&'static str, Arc<Value>)>;
+
 /// Which objects of a kind.
 #[derive(Debug, Clone, Default)]
 pub struct Selection {
@@ -97,12 +100,7 @@ impl Objects {
         }
     }
     /// What a watch is told after a revision: type and object; the second value is the revision reached.
-    pub fn watched(
-        &self,
-        served: &Served,
-        selection: &Selection,
-        after: u64,
-    ) -> Result<(Vec<(&'static str, Arc<Value>)>, u64), Failure> {
+    pub fn watched(&self, served: &Served, selection: &Selection, after: u64) -> Result<(Told, u64), Failure> {
         let mut told = Vec::new();
         for change in self.changes_after(after)?.into_iter().filter(|c| c.resource == served.resource()) {
             let (is, was) =

@@ -58,6 +58,8 @@ pub(super) struct Run {
     pub restarts: u32,
     pub boot: String,
     pub ip: String,
+    /// The pod's revision after its status was last written, and whether it was ready then.
+    pub shown: (String, bool),
 }
 
 /// Everything outside the datastore.

@@ -35,27 +35,27 @@ pub fn json_patch(target: &mut Value, patch: &Value) -> Result<(), Failure> {
     let operations = patch.as_array().ok_or_else(|| Failure::bad_request("a JSON patch is a list"))?;
     let mut work = target.clone();
     for operation in operations {
-        let word = |key: &str| operation.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let (path, from) = (word("path"), word("from"));
+        let part = |key: &str| operation.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let (to, from) = (part("path"), part("from"));
         let value = || operation.get("value").cloned().unwrap_or_default();
-        match word("op").as_str() {
-            "add" => put(&mut work, &path, value(), true)?,
-            "replace" => *at(&mut work, &path)? = value(),
-            "remove" => drop(take(&mut work, &path)?),
+        match part("op").as_str() {
+            "add" => put(&mut work, &to, value(), true)?,
+            "replace" => *at(&mut work, &to)? = value(),
+            "remove" => drop(take(&mut work, &to)?),
             "move" => {
                 let moved = take(&mut work, &from)?;
-                put(&mut work, &path, moved, true)?;
+                put(&mut work, &to, moved, true)?;
             }
             "copy" => {
                 let copied = at(&mut work, &from)?.clone();
-                put(&mut work, &path, copied, true)?;
+                put(&mut work, &to, copied, true)?;
             }
             "test" => {
-                if *at(&mut work, &path)? != value() {
+                if *at(&mut work, &to)? != value() {
                     return Err(Failure::new(
                         422,
                         "Invalid",
-                        format!("the server rejected our request: testing value {path} failed"),
+                        format!("the server rejected our request: testing value {to} failed"),
                     ));
                 }
             }

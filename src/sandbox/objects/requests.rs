@@ -215,63 +215,26 @@ impl Objects {
         if !version.is_empty() {
             set(&mut after, &["metadata", "resourceVersion"], version);
         }
-        match before {
-            Some(before) => self.commit(what, before, after, Some(owners), writer),
-            None => {
-                remove(&mut after, "/metadata", "uid");
-                defaults::complete(self, &what.served, &mut after);
-                valid(&what.served, None, &after)?;
-                set(&mut after, &["metadata", "managedFields"], Owner::entries(&owners));
-                Ok(if writer.dry_run { after } else { (*self.insert(&what.served, after)).clone() })
-            }
+        if let Some(before) = before {
+            return self.commit(what, before, after, Some(owners), writer);
         }
+        remove(&mut after, "/metadata", "uid");
+        defaults::complete(self, &what.served, &mut after);
+        valid(&what.served, None, &after)?;
+        set(&mut after, &["metadata", "managedFields"], Owner::entries(&owners));
+        Ok(if writer.dry_run { after } else { (*self.insert(&what.served, after)).clone() })
     }
     /// The part that every change of an existing object ends with.
     fn commit(
         &mut self,
         what: &Named,
         before: Arc<Value>,
-        mut after: Value,
+        after: Value,
         owners: Option<Vec<Owner>>,
         writer: &Writer,
     ) -> Result<Value, Failure> {
         let served = &what.served;
-        let given = text(&after, "/metadata/resourceVersion");
-        if !given.is_empty() && given != text(&before, "/metadata/resourceVersion") {
-            let why = "the object has been modified; please apply your changes to the latest version and try again";
-            return Err(Failure::conflict(served, &what.name, why));
-        }
-        let other = text(&after, "/metadata/uid");
-        if !other.is_empty() && other != uid(&before) {
-            return Err(Failure::conflict(served, &what.name, "Precondition failed: UID in precondition differs"));
-        }
-        if writer.subresource == "status" {
-            let status = after.get("status").cloned().unwrap_or_else(|| json!({}));
-            let managed = after.pointer("/metadata/managedFields").cloned();
-            after = (*before).clone();
-            set(&mut after, &["status"], status);
-            if let Some(managed) = managed {
-                set(&mut after, &["metadata", "managedFields"], managed);
-            }
-        } else if served.has("status") {
-            match before.get("status") {
-                Some(status) => set(&mut after, &["status"], status.clone()),
-                None => drop(after.as_object_mut().and_then(|a| a.remove("status"))),
-            }
-        }
-        for field in [
-            "uid",
-            "creationTimestamp",
-            "resourceVersion",
-            "generation",
-            "deletionTimestamp",
-            "deletionGracePeriodSeconds",
-        ] {
-            match before.pointer(&format!("/metadata/{field}")) {
-                Some(value) => set(&mut after, &["metadata", field], value.clone()),
-                None => drop(remove(&mut after, "/metadata", field)),
-            }
-        }
+        let mut after = settle(what, &before, after, writer)?;
         drop_unknown(&mut after, Schema::of(served), true);
         defaults::complete(self, served, &mut after);
         valid(served, Some(&before), &after)?;
@@ -294,6 +257,43 @@ impl Objects {
         self.let_go(served, &what.namespace, &what.name);
         Ok((*stored).clone())
     }
+}
+
+/// What a change may not touch: identity, and status or everything but status. Refuses one that was made from an older revision.
+fn settle(what: &Named, before: &Value, mut after: Value, writer: &Writer) -> Result<Value, Failure> {
+    let served = &what.served;
+    let given = text(&after, "/metadata/resourceVersion");
+    if !given.is_empty() && given != text(before, "/metadata/resourceVersion") {
+        let why = "the object has been modified; please apply your changes to the latest version and try again";
+        return Err(Failure::conflict(served, &what.name, why));
+    }
+    let other = text(&after, "/metadata/uid");
+    if !other.is_empty() && other != uid(before) {
+        return Err(Failure::conflict(served, &what.name, "Precondition failed: UID in precondition differs"));
+    }
+    if writer.subresource == "status" {
+        let status = after.get("status").cloned().unwrap_or_else(|| json!({}));
+        let managed = after.pointer("/metadata/managedFields").cloned();
+        after = before.clone();
+        set(&mut after, &["status"], status);
+        if let Some(managed) = managed {
+            set(&mut after, &["metadata", "managedFields"], managed);
+        }
+    } else if served.has("status") {
+        match before.get("status") {
+            Some(status) => set(&mut after, &["status"], status.clone()),
+            None => drop(after.as_object_mut().and_then(|a| a.remove("status"))),
+        }
+    }
+    for field in
+        ["uid", "creationTimestamp", "resourceVersion", "generation", "deletionTimestamp", "deletionGracePeriodSeconds"]
+    {
+        match before.pointer(&format!("/metadata/{field}")) {
+            Some(value) => set(&mut after, &["metadata", field], value.clone()),
+            None => drop(remove(&mut after, "/metadata", field)),
+        }
+    }
+    Ok(after)
 }
 
 fn conflict(all: &[super::apply::Conflict]) -> Failure {

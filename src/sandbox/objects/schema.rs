@@ -113,10 +113,6 @@ impl<'a> Schema<'a> {
         self.0.get("x-kubernetes-preserve-unknown-fields") == Some(&Value::Bool(true))
             || (self.properties().is_none() && self.0.get("additionalProperties").is_none())
     }
-    /// Whether a map may have any key.
-    pub fn any_key(self) -> bool {
-        self.is_free() || self.0.get("additionalProperties").is_some()
-    }
     /// The schema of a field, and whether the schema names it; the object's own `apiVersion`, `kind` and `metadata` are known
     /// at the top of custom kinds too.
     pub fn field(self, name: &str, top: bool) -> Option<(Self, bool)> {

@@ -6,12 +6,15 @@ use super::machines::Machines;
 use super::pace::Pace;
 use super::read::{is_leaving, list, name, namespace, remove, set, stamp, text};
 use serde_json::{json, Value};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// How many changes are remembered for watches.
 const REMEMBERED: usize = 8192;
+
+/// Stands among the touched resources for deletions.
+pub(super) const GONE: &str = "*gone";
 
 /// A change, as a watch tells it.
 #[derive(Debug, Clone)]
@@ -37,6 +40,8 @@ pub struct Objects {
     pub(super) pace: Pace,
     pub(super) machines: Machines,
     pub(super) restless: bool,
+    /// Resources that have changed since the controllers last looked; [`GONE`] where anything has gone or is leaving.
+    pub(super) touched: BTreeSet<String>,
     kinds: Vec<Arc<Served>>,
     shelves: BTreeMap<String, Shelf>,
     revision: u64,
@@ -52,6 +57,7 @@ impl Objects {
             pace,
             machines: Machines::default(),
             restless: true,
+            touched: BTreeSet::new(),
             kinds: built_in().into_iter().map(Arc::new).collect(),
             shelves: BTreeMap::new(),
             revision: 1,
@@ -78,7 +84,8 @@ impl Objects {
         self.kinds.iter().find(|k| k.plural == plural && k.version == version && k.group == group).cloned()
     }
     fn served(&self, resource: &str) -> Option<Arc<Served>> {
-        self.kinds.iter().find(|k| k.resource() == resource).cloned()
+        let (plural, group) = resource.split_once('.').unwrap_or((resource, ""));
+        self.kinds.iter().find(|k| k.plural == plural && k.group == group).cloned()
     }
     /// One object of a resource (`pods`, `deployments.apps`).
     pub fn find(&self, resource: &str, namespace: &str, name: &str) -> Option<&Arc<Value>> {
@@ -148,7 +155,10 @@ impl Objects {
         object
     }
     fn remember(&mut self, served: &Served, kind: &'static str, object: Arc<Value>, before: Option<Arc<Value>>) {
-        self.restless = true;
+        self.touched.insert(served.resource());
+        if kind == "DELETED" || is_leaving(&object) {
+            self.touched.insert(GONE.to_owned());
+        }
         if served.kind == "CustomResourceDefinition" {
             self.define();
         }

@@ -109,9 +109,10 @@ fn job_status(job: &Value, _: Duration) -> Value {
 const NAME: Column = ("Name", false, |o, _| json!(name(o)));
 const AGE: Column = ("Age", false, age);
 
-fn columns(served: &Served) -> Vec<Column> {
-    let middle: &[Column] = match (served.group.as_str(), served.kind.as_str()) {
-        ("", "Node") => &[
+/// The columns between name and age of the core group's kinds.
+fn core_columns(kind: &str) -> Option<&'static [Column]> {
+    Some(match kind {
+        "Node" => &[
             ("Status", false, node_status),
             ("Roles", false, node_roles),
             AGE,
@@ -120,7 +121,7 @@ fn columns(served: &Served) -> Vec<Column> {
             ("External-IP", true, |o, _| address_of(o, "ExternalIP")),
             ("OS-Image", true, |o, _| json!(text(o, "/status/nodeInfo/osImage"))),
         ],
-        ("", "Pod") => &[
+        "Pod" => &[
             ("Ready", false, pod_ready),
             ("Status", false, pod_status),
             ("Restarts", false, restarts),
@@ -128,28 +129,28 @@ fn columns(served: &Served) -> Vec<Column> {
             ("IP", true, |o, _| or_none(text(o, "/status/podIP"))),
             ("Node", true, |o, _| or_none(text(o, "/spec/nodeName"))),
         ],
-        ("", "Namespace") => &[("Status", false, |o, _| json!(text(o, "/status/phase"))), AGE],
-        ("", "Service") => &[
+        "Namespace" => &[("Status", false, |o, _| json!(text(o, "/status/phase"))), AGE],
+        "Service" => &[
             ("Type", false, |o, _| json!(text(o, "/spec/type"))),
             ("Cluster-IP", false, |o, _| or_none(text(o, "/spec/clusterIP"))),
             ("External-IP", false, |o, _| or_none(addresses(o, Duration::ZERO).as_str().unwrap_or_default())),
             ("Port(s)", false, ports),
             AGE,
         ],
-        ("", "Secret") => &[
+        "Secret" => &[
             ("Type", false, |o, _| json!(text(o, "/type"))),
             ("Data", false, |o, _| json!(map(o, "/data").map_or(0, serde_json::Map::len))),
             AGE,
         ],
-        ("", "ConfigMap") => &[("Data", false, |o, _| json!(map(o, "/data").map_or(0, serde_json::Map::len))), AGE],
-        ("", "PersistentVolumeClaim") => &[
+        "ConfigMap" => &[("Data", false, |o, _| json!(map(o, "/data").map_or(0, serde_json::Map::len))), AGE],
+        "PersistentVolumeClaim" => &[
             ("Status", false, |o, _| json!(text(o, "/status/phase"))),
             ("Volume", false, |o, _| json!(text(o, "/spec/volumeName"))),
             ("Capacity", false, |o, _| json!(text(o, "/status/capacity/storage"))),
             ("StorageClass", false, |o, _| json!(text(o, "/spec/storageClassName"))),
             AGE,
         ],
-        ("", "Event") => &[
+        "Event" => &[
             ("Last Seen", false, age),
             ("Type", false, |o, _| json!(text(o, "/type"))),
             ("Reason", false, |o, _| json!(text(o, "/reason"))),
@@ -158,6 +159,13 @@ fn columns(served: &Served) -> Vec<Column> {
             }),
             ("Message", false, |o, _| json!(text(o, "/message"))),
         ],
+        _ => return None,
+    })
+}
+
+/// Those of the other groups.
+fn other_columns(served: &Served) -> &'static [Column] {
+    match (served.group.as_str(), served.kind.as_str()) {
         ("apps", "Deployment") => &[
             ("Ready", false, ready_of),
             ("Up-to-date", false, |o, _| count(o, "/status/updatedReplicas")),
@@ -194,7 +202,12 @@ fn columns(served: &Served) -> Vec<Column> {
             AGE,
         ],
         _ => &[("Created At", false, |o, _| json!(text(o, "/metadata/creationTimestamp")))],
-    };
+    }
+}
+
+fn columns(served: &Served) -> Vec<Column> {
+    let own = if served.group.is_empty() { core_columns(&served.kind) } else { None };
+    let middle = own.unwrap_or_else(|| other_columns(served));
     if served.kind == "Event" {
         return middle.to_vec();
     }

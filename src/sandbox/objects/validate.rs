@@ -135,7 +135,11 @@ pub fn valid(served: &Served, before: Option<&Value>, after: &Value) -> Result<(
             format!("Invalid value: {:?}: a lowercase RFC 1123 subdomain is required", name(after)),
         ));
     }
-    causes.extend(shape(after, Schema::of(served)).missing.into_iter().map(|path| (path, "Required value".to_owned())));
+    let missing = shape(after, Schema::of(served)).missing;
+    // The status is the controllers' own.
+    causes.extend(
+        missing.into_iter().filter(|path| !path.starts_with("status")).map(|path| (path, "Required value".to_owned())),
+    );
     if let Some(before) = before {
         for pointer in immutable(served) {
             if before.pointer(pointer) != after.pointer(pointer) && before.pointer(pointer).is_some() {

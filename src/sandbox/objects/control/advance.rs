@@ -84,28 +84,48 @@ impl Objects {
         }
         at <= self.now
     }
+    /// Lets the controllers look until nothing changes. After something from outside (an alarm, a kubelet) all of them look; else
+    /// those whose resources have changed.
     fn settle(&mut self) {
         for _ in 0..MOST_PASSES {
-            if !self.restless {
+            let all = std::mem::take(&mut self.restless);
+            let touched = std::mem::take(&mut self.touched);
+            if !all && touched.is_empty() {
                 return;
             }
-            self.restless = false;
-            self.keep_nodes();
-            self.keep_k3s();
-            self.keep_namespaces();
-            self.collect_orphans();
-            self.keep_charts();
-            self.keep_deployments();
-            self.keep_replica_sets();
-            self.keep_stateful_sets();
-            self.keep_daemon_sets();
-            self.keep_jobs();
-            self.schedule();
-            self.keep_claims();
-            self.run_pods();
-            self.keep_endpoints();
-            self.keep_budgets();
-            self.establish_definitions();
+            for (inputs, look) in CONTROLLERS {
+                if all || inputs.split(' ').any(|i| touched.contains(i)) {
+                    look(self);
+                }
+            }
         }
     }
 }
+
+/// What a controller looks at, and the controller.
+type Controller = (&'static str, fn(&mut Objects));
+
+const CONTROLLERS: [Controller; 16] = [
+    ("nodes pods", Objects::keep_nodes),
+    ("nodes storageclasses.storage.k8s.io", Objects::keep_k3s),
+    ("namespaces *gone", Objects::keep_namespaces),
+    ("*gone", Objects::collect_orphans),
+    (
+        "helmcharts.helm.cattle.io helmchartconfigs.helm.cattle.io jobs.batch daemonsets.apps deployments.apps",
+        Objects::keep_charts,
+    ),
+    ("deployments.apps replicasets.apps pods", Objects::keep_deployments),
+    ("replicasets.apps pods", Objects::keep_replica_sets),
+    ("statefulsets.apps pods", Objects::keep_stateful_sets),
+    ("daemonsets.apps pods nodes", Objects::keep_daemon_sets),
+    ("jobs.batch pods", Objects::keep_jobs),
+    ("pods nodes persistentvolumeclaims persistentvolumes", Objects::schedule),
+    ("persistentvolumeclaims persistentvolumes pods storageclasses.storage.k8s.io", Objects::keep_claims),
+    (
+        "pods persistentvolumeclaims secrets configmaps serviceaccounts helmchartconfigs.helm.cattle.io",
+        Objects::run_pods,
+    ),
+    ("services pods ingresses.networking.k8s.io daemonsets.apps deployments.apps", Objects::keep_endpoints),
+    ("poddisruptionbudgets.policy pods", Objects::keep_budgets),
+    ("customresourcedefinitions.apiextensions.k8s.io", Objects::establish_definitions),
+];

@@ -69,7 +69,6 @@ impl Objects {
                     health.healthy
                 );
                 failure.with_causes(std::iter::once(json!({"reason": "DisruptionBudget", "message": detail})));
-                failure.retry_after = Some(10);
                 return Err(failure);
             }
         }

@@ -61,7 +61,7 @@ impl Objects {
                 continue;
             }
             self.edit(CLAIMS, namespace(&claim), name(&claim), |c| {
-                set(c, &["metadata", "finalizers"], json!(["kubernetes.io/pvc-protection"]))
+                set(c, &["metadata", "finalizers"], json!(["kubernetes.io/pvc-protection"]));
             });
             let node = used.iter().map(|p| text(p, "/spec/nodeName")).find(|n| !n.is_empty());
             let class = self.find("storageclasses.storage.k8s.io", "", text(&claim, "/spec/storageClassName"));

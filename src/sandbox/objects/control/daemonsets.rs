@@ -3,9 +3,10 @@
 use super::deployments::share;
 use super::replicasets::{is_ready, pod_from, template_hash};
 use super::scheduling::fits_node;
-use crate::sandbox::objects::read::{is_leaving, name, namespace, number, set, text};
+use crate::sandbox::objects::read::{is_leaving, list, name, namespace, number, set, text};
 use crate::sandbox::objects::store::Objects;
 use serde_json::{json, Value};
+use std::sync::Arc;
 
 const HASH: &str = "controller-revision-hash";
 
@@ -16,21 +17,9 @@ impl Objects {
         }
     }
     fn keep_daemon_set(&mut self, owner: &Value) {
-        let mut template = owner.pointer("/spec/template").cloned().unwrap_or_default();
-        let hash = template_hash(&template);
-        let mut tolerations = crate::sandbox::objects::read::list(&template, "/spec/tolerations").to_vec();
-        for (key, effect) in [
-            ("not-ready", "NoExecute"),
-            ("unreachable", "NoExecute"),
-            ("disk-pressure", "NoSchedule"),
-            ("memory-pressure", "NoSchedule"),
-            ("pid-pressure", "NoSchedule"),
-            ("unschedulable", "NoSchedule"),
-        ] {
-            tolerations
-                .push(json!({"key": format!("node.kubernetes.io/{key}"), "operator": "Exists", "effect": effect}));
-        }
-        set(&mut template, &["spec", "tolerations"], tolerations);
+        let original = owner.pointer("/spec/template").cloned().unwrap_or_default();
+        let hash = template_hash(&original);
+        let template = tolerant(original);
         let probe = pod_from(owner, &template, "probe", &[]);
         let nodes: Vec<String> = self
             .all("nodes")
@@ -40,8 +29,6 @@ impl Objects {
             .collect();
         let pods = self.live_pods_of(owner);
         let on = |p: &Value, node: &str| text(p, "/spec/nodeName") == node;
-        let current =
-            |p: &Value| p.pointer("/metadata/labels").and_then(|l| l.get(HASH)).and_then(Value::as_str) == Some(&hash);
         for node in &nodes {
             // A pod that is still leaving holds the node's ports.
             if !self.pods_of(owner).iter().any(|p| on(p, node)) {
@@ -55,20 +42,10 @@ impl Objects {
         for pod in pods.iter().filter(|p| !nodes.iter().any(|n| on(p, n))) {
             self.discard("pods", namespace(pod), name(pod));
         }
-        let ready = pods.iter().filter(|p| is_ready(p)).count();
-        if text(owner, "/spec/updateStrategy/type") != "OnDelete" {
-            let whole = i64::try_from(nodes.len()).unwrap_or(0);
-            let allowed = share(owner.pointer("/spec/updateStrategy/rollingUpdate/maxUnavailable"), whole, true).max(1);
-            let down = nodes.len().saturating_sub(ready);
-            let room = usize::try_from(allowed).unwrap_or(1).saturating_sub(down);
-            let (broken, working): (Vec<_>, Vec<_>) = pods.iter().filter(|p| !current(p)).partition(|p| !is_ready(p));
-            for pod in broken.into_iter().chain(working.into_iter().take(room)) {
-                self.discard("pods", namespace(pod), name(pod));
-            }
-        }
+        self.replace_outdated(owner, &hash, &pods, nodes.len());
         let pods = self.live_pods_of(owner);
         let ready = pods.iter().filter(|p| is_ready(p)).count();
-        let updated = pods.iter().filter(|p| current(p)).count();
+        let updated = pods.iter().filter(|p| is_current(p, &hash)).count();
         self.edit("daemonsets.apps", namespace(owner), name(owner), |d| {
             let generation = number(d, "/metadata/generation");
             for (field, count) in [
@@ -85,4 +62,40 @@ impl Objects {
             set(d, &["status", "observedGeneration"], generation);
         });
     }
+    /// Deletes pods of an older template: broken ones at once, working ones as many as may be missing.
+    fn replace_outdated(&mut self, owner: &Value, hash: &str, pods: &[Arc<Value>], nodes: usize) {
+        let ready = pods.iter().filter(|p| is_ready(p)).count();
+        if text(owner, "/spec/updateStrategy/type") != "OnDelete" {
+            let whole = i64::try_from(nodes).unwrap_or(0);
+            let allowed = share(owner.pointer("/spec/updateStrategy/rollingUpdate/maxUnavailable"), whole, true).max(1);
+            let down = nodes.saturating_sub(ready);
+            let room = usize::try_from(allowed).unwrap_or(1).saturating_sub(down);
+            let (broken, working): (Vec<_>, Vec<_>) =
+                pods.iter().filter(|p| !is_current(p, hash)).partition(|p| !is_ready(p));
+            for pod in broken.into_iter().chain(working.into_iter().take(room)) {
+                self.discard("pods", namespace(pod), name(pod));
+            }
+        }
+    }
+}
+
+fn is_current(pod: &Value, hash: &str) -> bool {
+    pod.pointer("/metadata/labels").and_then(|l| l.get(HASH)).and_then(Value::as_str) == Some(hash)
+}
+
+/// A DaemonSet's pods stay whatever becomes of their node.
+fn tolerant(mut template: Value) -> Value {
+    let mut tolerations = list(&template, "/spec/tolerations").to_vec();
+    for (key, effect) in [
+        ("not-ready", "NoExecute"),
+        ("unreachable", "NoExecute"),
+        ("disk-pressure", "NoSchedule"),
+        ("memory-pressure", "NoSchedule"),
+        ("pid-pressure", "NoSchedule"),
+        ("unschedulable", "NoSchedule"),
+    ] {
+        tolerations.push(json!({"key": format!("node.kubernetes.io/{key}"), "operator": "Exists", "effect": effect}));
+    }
+    set(&mut template, &["spec", "tolerations"], tolerations);
+    template
 }

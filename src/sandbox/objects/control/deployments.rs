@@ -169,53 +169,18 @@ impl Objects {
                     set(d, &["status", field], count);
                 }
             }
-            if ready >= wanted - unavailable {
-                condition(
-                    d,
-                    now,
-                    "Available",
-                    "True",
-                    "MinimumReplicasAvailable",
-                    "Deployment has minimum availability.",
-                );
+            let (status, reason, message) = if ready >= wanted - unavailable {
+                ("True", "MinimumReplicasAvailable", "Deployment has minimum availability.")
             } else {
-                condition(
-                    d,
-                    now,
-                    "Available",
-                    "False",
-                    "MinimumReplicasUnavailable",
-                    "Deployment does not have minimum availability.",
-                );
-            }
-            if done {
-                condition(
-                    d,
-                    now,
-                    "Progressing",
-                    "True",
-                    "NewReplicaSetAvailable",
-                    &format!("ReplicaSet \"{current}\" has successfully progressed."),
-                );
-            } else if late {
-                condition(
-                    d,
-                    now,
-                    "Progressing",
-                    "False",
-                    "ProgressDeadlineExceeded",
-                    &format!("ReplicaSet \"{current}\" has timed out progressing."),
-                );
-            } else {
-                condition(
-                    d,
-                    now,
-                    "Progressing",
-                    "True",
-                    "ReplicaSetUpdated",
-                    &format!("ReplicaSet \"{current}\" is progressing."),
-                );
-            }
+                ("False", "MinimumReplicasUnavailable", "Deployment does not have minimum availability.")
+            };
+            condition(d, now, "Available", status, reason, message);
+            let (status, reason, what) = match (done, late) {
+                (true, _) => ("True", "NewReplicaSetAvailable", "has successfully progressed"),
+                (_, true) => ("False", "ProgressDeadlineExceeded", "has timed out progressing"),
+                _ => ("True", "ReplicaSetUpdated", "is progressing"),
+            };
+            condition(d, now, "Progressing", status, reason, &format!("ReplicaSet \"{current}\" {what}."));
         });
     }
 }

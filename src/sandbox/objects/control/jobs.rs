@@ -32,17 +32,7 @@ impl Objects {
         let (wanted, at_once) = (count("/spec/completions"), count("/spec/parallelism"));
         let given_up = failed > number(job, "/spec/backoffLimit").unwrap_or(6);
         let missing = if given_up { 0 } else { (wanted - succeeded).min(at_once) - active };
-        let template = job.pointer("/spec/template").cloned().unwrap_or_default();
-        for _ in 0..missing.max(0) {
-            let pod_name = format!("{}-{}", name(job), self.suffix());
-            let labels = [
-                ("batch.kubernetes.io/job-name", name(job)),
-                ("job-name", name(job)),
-                ("batch.kubernetes.io/controller-uid", uid(job)),
-            ];
-            self.make(pod_from(job, &template, &pod_name, &labels));
-            self.event(job, false, "SuccessfulCreate", &format!("Created pod: {pod_name}"));
-        }
+        self.start_job_pods(job, missing);
         let now = self.now;
         self.edit("jobs.batch", namespace(job), name(job), |j| {
             default(j, &["status", "startTime"], stamp(now));
@@ -52,22 +42,9 @@ impl Objects {
             set(j, &["status", "failed"], failed);
             if succeeded >= wanted {
                 set(j, &["status", "completionTime"], stamp(now));
-                condition(
-                    j,
-                    now,
-                    "SuccessCriteriaMet",
-                    "True",
-                    "CompletionsReached",
-                    "Reached expected number of succeeded pods",
-                );
-                condition(
-                    j,
-                    now,
-                    "Complete",
-                    "True",
-                    "CompletionsReached",
-                    "Reached expected number of succeeded pods",
-                );
+                for kind in ["SuccessCriteriaMet", "Complete"] {
+                    condition(j, now, kind, "True", "CompletionsReached", "Reached expected number of succeeded pods");
+                }
             } else if given_up {
                 condition(
                     j,
@@ -81,6 +58,19 @@ impl Objects {
         });
         if succeeded >= wanted {
             self.event(job, false, "Completed", "Job completed");
+        }
+    }
+    fn start_job_pods(&mut self, job: &Value, missing: i64) {
+        let template = job.pointer("/spec/template").cloned().unwrap_or_default();
+        for _ in 0..missing.max(0) {
+            let pod_name = format!("{}-{}", name(job), self.suffix());
+            let labels = [
+                ("batch.kubernetes.io/job-name", name(job)),
+                ("job-name", name(job)),
+                ("batch.kubernetes.io/controller-uid", uid(job)),
+            ];
+            self.make(pod_from(job, &template, &pod_name, &labels));
+            self.event(job, false, "SuccessfulCreate", &format!("Created pod: {pod_name}"));
         }
     }
     /// Deletes a finished job when its time to live is over.

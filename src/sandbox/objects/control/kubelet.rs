@@ -38,6 +38,7 @@ impl Objects {
                 restarts: 0,
                 boot: kubelet.view.boot.clone(),
                 ip: String::new(),
+                shown: (String::new(), false),
             });
             if run.ip.is_empty() {
                 run.ip = if pod.pointer("/spec/hostNetwork").and_then(Value::as_bool) == Some(true) {
@@ -48,14 +49,20 @@ impl Objects {
                 };
             }
             if run.boot != kubelet.view.boot && !matches!(run.stage, Stage::Ended(..)) {
-                run.boot = kubelet.view.boot.clone();
+                run.boot.clone_from(&kubelet.view.boot);
                 run.restarts += 1;
                 run.stage = Stage::Creating(self.now + self.pace.start);
             }
             let before = run.stage.clone();
             self.go_on(pod, &mut run);
             self.tell_change(pod, &before, &run);
-            self.show(pod, &run, &kubelet.view.address);
+            let ready = matches!(run.stage, Stage::Running { ready, .. } if ready <= self.now);
+            let revision = |o: &Value| text(o, "/metadata/resourceVersion").to_owned();
+            if before != run.stage || run.shown != (revision(pod), ready) {
+                self.show(pod, &run, &kubelet.view.address);
+                let shown = self.find("pods", namespace(pod), name(pod)).map(|p| revision(p));
+                run.shown = (shown.unwrap_or_default(), ready);
+            }
             self.machines.runs.insert(uid(pod).to_owned(), run);
         }
     }

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 /// A hash of a pod template in the alphabet of Kubernetes' names.
 pub(super) fn template_hash(template: &Value) -> String {
-    let digest = Sha256::digest(template.to_string().as_bytes());
     const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+    let digest = Sha256::digest(template.to_string().as_bytes());
     digest
         .iter()
         .take(10)

@@ -84,7 +84,7 @@ impl Objects {
                 Err(why) => {
                     let now = self.now;
                     self.edit("pods", namespace(&pod), name(&pod), |p| {
-                        condition(p, now, "PodScheduled", "False", "Unschedulable", &why)
+                        condition(p, now, "PodScheduled", "False", "Unschedulable", &why);
                     });
                     if !has_condition(&pod, "PodScheduled", "False") {
                         self.event(&pod, true, "FailedScheduling", &why);
@@ -104,7 +104,7 @@ impl Objects {
         for node in &nodes {
             let fits = fits_node(pod, node, false)
                 .and_then(|()| self.volumes_fit(pod, node))
-                .and_then(|()| self.neighbours_fit(pod, node, &nodes, &others));
+                .and_then(|()| neighbours_fit(pod, node, &nodes, &others));
             if let Err(why) = fits {
                 *reasons.entry(why).or_default() += 1;
                 continue;
@@ -125,55 +125,48 @@ impl Objects {
             }
         })
     }
-    /// Spread constraints, anti-affinity and host ports: what depends on the pods that are there.
-    fn neighbours_fit(
-        &self,
-        pod: &Value,
-        node: &Value,
-        nodes: &[Arc<Value>],
-        others: &[Arc<Value>],
-    ) -> Result<(), String> {
-        let home = |p: &Value| nodes.iter().find(|n| name(n) == text(p, "/spec/nodeName"));
-        let counted = |selector: &Labels, key: &str, value: &str| {
-            let near = |p: &&Arc<Value>| {
-                namespace(p) == namespace(pod)
-                    && !is_leaving(p)
-                    && selector.matches(p)
-                    && home(p).is_some_and(|n| label(n, key) == value)
-            };
-            others.iter().filter(near).count()
+}
+
+/// Spread constraints, anti-affinity and host ports: what depends on the pods that are there.
+fn neighbours_fit(pod: &Value, node: &Value, nodes: &[Arc<Value>], others: &[Arc<Value>]) -> Result<(), String> {
+    let home = |p: &Value| nodes.iter().find(|n| name(n) == text(p, "/spec/nodeName"));
+    let counted = |selector: &Labels, key: &str, value: &str| {
+        let near = |p: &&Arc<Value>| {
+            namespace(p) == namespace(pod)
+                && !is_leaving(p)
+                && selector.matches(p)
+                && home(p).is_some_and(|n| label(n, key) == value)
         };
-        for term in list(pod, "/spec/affinity/podAntiAffinity/requiredDuringSchedulingIgnoredDuringExecution") {
-            let key = text(term, "/topologyKey");
-            let selector = Labels::of(term.get("labelSelector").unwrap_or(&Value::Null));
-            if counted(&selector, key, label(node, key)) > 0 {
-                return Err("node(s) didn't match pod anti-affinity rules".into());
-            }
+        others.iter().filter(near).count()
+    };
+    for term in list(pod, "/spec/affinity/podAntiAffinity/requiredDuringSchedulingIgnoredDuringExecution") {
+        let key = text(term, "/topologyKey");
+        let selector = Labels::of(term.get("labelSelector").unwrap_or(&Value::Null));
+        if counted(&selector, key, label(node, key)) > 0 {
+            return Err("node(s) didn't match pod anti-affinity rules".into());
         }
-        for spread in list(pod, "/spec/topologySpreadConstraints")
-            .iter()
-            .filter(|s| text(s, "/whenUnsatisfiable") == "DoNotSchedule")
-        {
-            let key = text(spread, "/topologyKey");
-            let selector = Labels::of(spread.get("labelSelector").unwrap_or(&Value::Null));
-            let eligible =
-                nodes.iter().filter(|n| fits_node(pod, n, false).is_ok() || !list(n, "/spec/taints").is_empty());
-            let least = eligible.map(|n| counted(&selector, key, label(n, key))).min().unwrap_or(0);
-            let most = spread.get("maxSkew").and_then(Value::as_u64).and_then(|s| usize::try_from(s).ok()).unwrap_or(1);
-            if counted(&selector, key, label(node, key)) + 1 > least + most {
-                return Err("node(s) didn't match pod topology spread constraints".into());
-            }
-        }
-        let ports = host_ports(pod);
-        let taken = others
-            .iter()
-            .filter(|p| text(p, "/spec/nodeName") == name(node))
-            .any(|p| host_ports(p).iter().any(|h| ports.contains(h)));
-        if taken {
-            return Err("node(s) didn't have free ports for the requested pod ports".into());
-        }
-        Ok(())
     }
+    for spread in
+        list(pod, "/spec/topologySpreadConstraints").iter().filter(|s| text(s, "/whenUnsatisfiable") == "DoNotSchedule")
+    {
+        let key = text(spread, "/topologyKey");
+        let selector = Labels::of(spread.get("labelSelector").unwrap_or(&Value::Null));
+        let eligible = nodes.iter().filter(|n| fits_node(pod, n, false).is_ok() || !list(n, "/spec/taints").is_empty());
+        let least = eligible.map(|n| counted(&selector, key, label(n, key))).min().unwrap_or(0);
+        let most = spread.get("maxSkew").and_then(Value::as_u64).and_then(|s| usize::try_from(s).ok()).unwrap_or(1);
+        if counted(&selector, key, label(node, key)) + 1 > least + most {
+            return Err("node(s) didn't match pod topology spread constraints".into());
+        }
+    }
+    let ports = host_ports(pod);
+    let taken = others
+        .iter()
+        .filter(|p| text(p, "/spec/nodeName") == name(node))
+        .any(|p| host_ports(p).iter().any(|h| ports.contains(h)));
+    if taken {
+        return Err("node(s) didn't have free ports for the requested pod ports".into());
+    }
+    Ok(())
 }
 
 fn host_ports(pod: &Value) -> Vec<i64> {

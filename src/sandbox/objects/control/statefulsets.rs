@@ -25,23 +25,7 @@ impl Objects {
             let pod_name = format!("{}-{index}", name(owner));
             match self.find("pods", namespace(owner), &pod_name).cloned() {
                 None => {
-                    self.make_claims(owner, &pod_name);
-                    let labels = [(HASH, hash.as_str()), ("statefulset.kubernetes.io/pod-name", pod_name.as_str())];
-                    let mut pod = pod_from(owner, &template, &pod_name, &labels);
-                    set(&mut pod, &["spec", "hostname"], pod_name.clone());
-                    let mut volumes = list(&pod, "/spec/volumes").to_vec();
-                    for claim in list(owner, "/spec/volumeClaimTemplates") {
-                        let claim_name = format!("{}-{pod_name}", name(claim));
-                        volumes.push(json!({"name": name(claim), "persistentVolumeClaim": {"claimName": claim_name}}));
-                    }
-                    set(&mut pod, &["spec", "volumes"], volumes);
-                    self.make(pod);
-                    self.event(
-                        owner,
-                        false,
-                        "SuccessfulCreate",
-                        &format!("create Pod {pod_name} in StatefulSet {} successful", name(owner)),
-                    );
+                    self.make_numbered(owner, &template, &pod_name, &hash);
                     if in_order {
                         break;
                     }
@@ -78,6 +62,25 @@ impl Objects {
                 set(s, &["status", "currentRevision"], hash.clone());
             }
         });
+    }
+    fn make_numbered(&mut self, owner: &Value, template: &Value, pod_name: &str, hash: &str) {
+        self.make_claims(owner, pod_name);
+        let labels = [(HASH, hash), ("statefulset.kubernetes.io/pod-name", pod_name)];
+        let mut pod = pod_from(owner, template, pod_name, &labels);
+        set(&mut pod, &["spec", "hostname"], pod_name);
+        let mut volumes = list(&pod, "/spec/volumes").to_vec();
+        for claim in list(owner, "/spec/volumeClaimTemplates") {
+            let claim_name = format!("{}-{pod_name}", name(claim));
+            volumes.push(json!({"name": name(claim), "persistentVolumeClaim": {"claimName": claim_name}}));
+        }
+        set(&mut pod, &["spec", "volumes"], volumes);
+        self.make(pod);
+        self.event(
+            owner,
+            false,
+            "SuccessfulCreate",
+            &format!("create Pod {pod_name} in StatefulSet {} successful", name(owner)),
+        );
     }
     fn make_claims(&mut self, owner: &Value, pod_name: &str) {
         for claim in list(owner, "/spec/volumeClaimTemplates") {
