@@ -1,7 +1,7 @@
 //! The model as a whole, and how time passes in it.
 
 use super::{
-    cloud::Project, dns::Zones, k3s::K3sCluster, machine::Machine, workloads::Nothing, AddressPool, Faults, Latency,
+    cloud::Project, dns::Zones, etcd::K3sCluster, machine::Machine, workloads::Nothing, AddressPool, Faults, Latency,
     Ledger, Offer, Seeded, Workloads,
 };
 use std::collections::BTreeMap;

@@ -66,15 +66,15 @@ impl Model {
     /// or placement group of the cluster that no server uses.
     pub fn orphaned(&self, cluster: &str) -> Vec<String> {
         let mut orphans = Vec::new();
-        let made = |id: i64| {
+        let of_run = |id: i64| {
             let mut creates = self.ledger.applied().filter(|e| e.op.ends_with(".create") && e.id == Some(id));
             creates.any(|e| !e.who.run.is_empty() || e.labels.contains_key(RUN))
         };
         for project in &self.projects {
-            for server in project.servers.values().filter(|s| made(s.id) && !of_cluster(&s.labels, cluster)) {
+            for server in project.servers.values().filter(|s| of_run(s.id) && !of_cluster(&s.labels, cluster)) {
                 orphans.push(format!("server {} {}", server.id, server.name));
             }
-            for thing in project.things.values().filter(|t| made(t.id)) {
+            for thing in project.things.values().filter(|t| of_run(t.id)) {
                 let uses = |s: &CloudServer| match thing.state {
                     ThingState::SshKey { .. } => false,
                     ThingState::Network { .. } => s.private.iter().any(|p| p.network == thing.id),
@@ -83,8 +83,8 @@ impl Model {
                 };
                 // A key is only read when a server is made: unused is its usual state.
                 let key = matches!(thing.state, ThingState::SshKey { .. });
-                let used = key || project.servers.values().any(uses);
-                if !of_cluster(&thing.labels, cluster) || !used {
+                let needed = key || project.servers.values().any(uses);
+                if !of_cluster(&thing.labels, cluster) || !needed {
                     orphans.push(format!("{} {} {}", thing.state.kind().word(), thing.id, thing.name));
                 }
             }

@@ -1,10 +1,8 @@
 //! SSH keys, networks, firewalls and placement groups of the modelled cloud.
 
-use super::actions::{Begin, Effect};
 use super::cloud::{Note, Op};
 use super::faults::Stage;
-use super::strangers::peers_of;
-use super::{Answer, ApiError, Caller, CloudAction, FaultKind, Filter, Model, Selector};
+use super::{Answer, ApiError, Caller, FaultKind, Filter, Model, Selector};
 use crate::world::{FirewallRule, Labels, ThingKind};
 use sha2::{Digest, Sha256};
 use std::time::Duration;
@@ -247,59 +245,11 @@ impl Model {
         };
         self.cloud(now, caller, &Op::write(&op, &target), act)
     }
-    fn note_thing(&self, project: usize, kind: ThingKind, id: i64, note: &mut Note) -> Result<(), ApiError> {
+    pub(super) fn note_thing(&self, project: usize, kind: ThingKind, id: i64, note: &mut Note) -> Result<(), ApiError> {
         let found = self.project(project)?.things.get(&id).filter(|t| t.state.kind() == kind);
         let thing = found.ok_or_else(|| ApiError::not_found(kind.word(), id))?;
         (note.id, note.labels) = (Some(id), thing.labels.clone());
         Ok(())
-    }
-    /// Replaces a firewall's rules.
-    pub fn set_rules(
-        &mut self,
-        now: Duration,
-        caller: &Caller,
-        id: i64,
-        rules: &[FirewallRule],
-    ) -> Answer<CloudAction> {
-        let (op, target) = ("cloud.firewall.set_rules", format!("firewall {id}"));
-        let act = |model: &mut Self, project: usize, note: &mut Note| {
-            model.note_thing(project, ThingKind::Firewall, id, note)?;
-            if let Some(thing) = model.project_mut(project)?.things.get_mut(&id) {
-                thing.state = ThingState::Firewall { rules: rules.to_vec() };
-            }
-            let named: Vec<_> = rules.iter().flat_map(peers_of).collect();
-            model.look_for_strangers(op, &named);
-            let resources = vec![("firewall".to_owned(), id)];
-            let (lasts, effect) = (model.latency.action, Effect::Nothing);
-            model.begin(project, Begin { command: "set_firewall_rules", op, target: &target, resources, lasts, effect })
-        };
-        self.cloud(now, caller, &Op::write(op, &target), act)
-    }
-    /// Puts a firewall onto a server, or takes it off.
-    pub fn apply_firewall(
-        &mut self,
-        now: Duration,
-        caller: &Caller,
-        firewall: i64,
-        server: i64,
-        on: bool,
-    ) -> Answer<CloudAction> {
-        let op = if on { "cloud.firewall.attach" } else { "cloud.firewall.detach" };
-        let target = self.server_words(server);
-        let act = |model: &mut Self, project: usize, note: &mut Note| {
-            model.note_thing(project, ThingKind::Firewall, firewall, note)?;
-            let attached = model.find_server_mut(project, server)?;
-            (note.id, note.labels) = (Some(server), attached.labels.clone());
-            attached.firewalls.retain(|f| *f != firewall);
-            if on {
-                attached.firewalls.push(firewall);
-            }
-            let resources = vec![("firewall".to_owned(), firewall)];
-            let (lasts, effect) = (model.latency.action, Effect::Nothing);
-            let command = if on { "apply_firewall" } else { "remove_firewall" };
-            model.begin(project, Begin { command, op, target: &target, resources, lasts, effect })
-        };
-        self.cloud(now, caller, &Op::write(op, &target), act)
     }
     /// Deletes a thing. 422 `resource_in_use` for a firewall that is on a server; a network lets its servers go.
     pub fn delete_thing(&mut self, now: Duration, caller: &Caller, kind: ThingKind, id: i64) -> Answer<()> {
