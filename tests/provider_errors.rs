@@ -92,7 +92,7 @@ fn decent(error: &Error, class: Class) {
 async fn each_refusal_of_a_create_is_classed_by_what_is_to_be_done() {
     let faults = [
         (FaultKind::SoldOut, Class::Branch, "resource_unavailable"),
-        (FaultKind::Quota, Class::Refused, "resource_limit_exceeded"),
+        (FaultKind::Quota, Class::Fatal, "resource_limit_exceeded"),
         (FaultKind::Locked, Class::Transient, "locked"),
         (FaultKind::TooMany(Duration::from_secs(7)), Class::Transient, "rate_limit_exceeded"),
         (FaultKind::ServerError { status: 500, applied: false }, Class::Unknown, "server_error"),
@@ -301,7 +301,10 @@ async fn a_record_that_cannot_be_says_why() {
     assert!(error.is("1004") && error.what.contains("valid IPv4"), "the cause in the chain is told: {error:?}");
     let twice = post("api.example.org");
     sandbox.dns.change(&names(&["api.example.org"]), &zone, &twice).await.unwrap();
-    decent(&sandbox.dns.change(&names(&["api.example.org"]), &zone, &twice).await.unwrap_err(), Class::Refused);
+    decent(&sandbox.dns.change(&names(&["api.example.org"]), &zone, &twice).await.unwrap_err(), Class::Transient);
+    let mut alias = post("api.example.org");
+    (alias.posts[0].kind, alias.posts[0].content) = ("CNAME".into(), "elsewhere.example.org".into());
+    decent(&sandbox.dns.change(&names(&["api.example.org"]), &zone, &alias).await.unwrap_err(), Class::Refused);
     let unseen = Zone { id: "f".repeat(32), ..zone };
     decent(&sandbox.dns.records(&unseen, &["a".into()]).await.unwrap_err(), Class::Fatal);
 }
