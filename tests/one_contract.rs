@@ -1,6 +1,14 @@
 //! The sandbox's two doors are one world: whatever goes wrong, the real providers over HTTP and the direct door give errors of
 //! the same class and code, so that what is proved under virtual time is true of the real providers.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops where it fails"
+)]
+
 #[path = "support/description.rs"]
 #[allow(dead_code)]
 mod description;
@@ -222,7 +230,7 @@ async fn dns_goes_wrong(behind: &Behind) -> Vec<(String, Verdict)> {
 }
 
 /// Under virtual time behind the direct door, on a fast clock behind the other.
-fn both<T>(story: impl AsyncFn(&Behind) -> T) -> (T, T) {
+fn both<T>(story: &impl AsyncFn(&Behind) -> T) -> (T, T) {
     let runtime =
         |paused| tokio::runtime::Builder::new_current_thread().enable_all().start_paused(paused).build().unwrap();
     let one = runtime(true).block_on(async { story(&direct()).await });
@@ -231,14 +239,14 @@ fn both<T>(story: impl AsyncFn(&Behind) -> T) -> (T, T) {
 
 #[test]
 fn what_goes_wrong_in_the_cloud_has_the_same_class_and_code_through_both_doors() {
-    let (one, two) = both(cloud_goes_wrong);
+    let (one, two) = both(&cloud_goes_wrong);
     assert!(one.len() > 15);
     assert_eq!(one, two);
 }
 
 #[test]
 fn what_goes_wrong_in_dns_has_the_same_class_and_code_through_both_doors() {
-    let (one, two) = both(dns_goes_wrong);
+    let (one, two) = both(&dns_goes_wrong);
     assert!(one.len() > 8);
     assert_eq!(one, two);
 }

@@ -1,6 +1,14 @@
 //! Whatever goes wrong outside, the provider says of which class it is, in the outside's own words, with what to do next, and
 //! without a secret. Faults come from the sandbox's model through its doors, or from a server that talks nonsense.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops where it fails"
+)]
+
 #[path = "support/description.rs"]
 #[allow(dead_code)]
 mod description;
@@ -349,7 +357,7 @@ async fn a_reply_that_says_yes_and_makes_no_sense_is_unknown_to_a_change() {
 #[tokio::test]
 async fn a_gateways_page_and_silence_are_unknown_to_a_change() {
     let gateway = nonsense((StatusCode::BAD_GATEWAY, "<html>bad gateway</html>")).await;
-    let silent = wire::open(Router::new().fallback(any(|| std::future::pending::<()>()))).await;
+    let silent = wire::open(Router::new().fallback(any(std::future::pending::<()>))).await;
     for at in [gateway, silent] {
         let [a, b, c, d] = classes(at, &quick()).await;
         decent(&a, Class::Transient);
