@@ -2,7 +2,13 @@
 //! delete through its doors.
 //!
 //! `RELIGHT_CLIENTS_PYTHON` names a Python that has tests/clients/requirements.txt; without it the test says so in one line.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops where it fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops where it fails"
+)]
 
 #[path = "support/description.rs"]
 #[allow(dead_code)]

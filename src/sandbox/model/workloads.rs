@@ -1,6 +1,7 @@
 //! The boundary to the model of Kubernetes' objects: what it is told about clusters and nodes, and what it is asked.
 
-use super::Model;
+use super::faults::Stage;
+use super::{FaultKind, Model};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -78,6 +79,13 @@ impl Workloads for Nothing {
 }
 
 impl Model {
+    /// The fault planned for a request to the API server on this node (`kube.read`, `kube.write`), before it is carried out or
+    /// `after`.
+    pub fn api_fault(&mut self, node: Ipv4Addr, writes: bool, after: bool) -> Option<FaultKind> {
+        let op = if writes { "kube.write" } else { "kube.read" };
+        let stage = if after { Stage::After } else { Stage::Before };
+        self.faults.take(stage, op, &node.to_string())
+    }
     /// All K3s clusters as Kubernetes' objects are told of them.
     pub fn cluster_views(&self) -> Vec<ClusterView> {
         self.clusters.values().map(|cluster| self.cluster_view(cluster)).collect()
