@@ -1,6 +1,14 @@
 //! Whatever goes wrong outside, the provider says of which class it is, in the outside's own words, with what to do next, and
 //! without a secret. Faults come from the sandbox's model through its doors, or from a server that talks nonsense.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops where it fails"
+)]
+
 #[path = "support/description.rs"]
 #[allow(dead_code)]
 mod description;
@@ -92,7 +100,7 @@ fn decent(error: &Error, class: Class) {
 async fn each_refusal_of_a_create_is_classed_by_what_is_to_be_done() {
     let faults = [
         (FaultKind::SoldOut, Class::Branch, "resource_unavailable"),
-        (FaultKind::Quota, Class::Refused, "resource_limit_exceeded"),
+        (FaultKind::Quota, Class::Fatal, "resource_limit_exceeded"),
         (FaultKind::Locked, Class::Transient, "locked"),
         (FaultKind::TooMany(Duration::from_secs(7)), Class::Transient, "rate_limit_exceeded"),
         (FaultKind::ServerError { status: 500, applied: false }, Class::Unknown, "server_error"),
@@ -301,7 +309,10 @@ async fn a_record_that_cannot_be_says_why() {
     assert!(error.is("1004") && error.what.contains("valid IPv4"), "the cause in the chain is told: {error:?}");
     let twice = post("api.example.org");
     sandbox.dns.change(&names(&["api.example.org"]), &zone, &twice).await.unwrap();
-    decent(&sandbox.dns.change(&names(&["api.example.org"]), &zone, &twice).await.unwrap_err(), Class::Refused);
+    decent(&sandbox.dns.change(&names(&["api.example.org"]), &zone, &twice).await.unwrap_err(), Class::Transient);
+    let mut alias = post("api.example.org");
+    (alias.posts[0].kind, alias.posts[0].content) = ("CNAME".into(), "elsewhere.example.org".into());
+    decent(&sandbox.dns.change(&names(&["api.example.org"]), &zone, &alias).await.unwrap_err(), Class::Refused);
     let unseen = Zone { id: "f".repeat(32), ..zone };
     decent(&sandbox.dns.records(&unseen, &["a".into()]).await.unwrap_err(), Class::Fatal);
 }
@@ -346,7 +357,7 @@ async fn a_reply_that_says_yes_and_makes_no_sense_is_unknown_to_a_change() {
 #[tokio::test]
 async fn a_gateways_page_and_silence_are_unknown_to_a_change() {
     let gateway = nonsense((StatusCode::BAD_GATEWAY, "<html>bad gateway</html>")).await;
-    let silent = wire::open(Router::new().fallback(any(|| std::future::pending::<()>()))).await;
+    let silent = wire::open(Router::new().fallback(any(std::future::pending::<()>))).await;
     for at in [gateway, silent] {
         let [a, b, c, d] = classes(at, &quick()).await;
         decent(&a, Class::Transient);

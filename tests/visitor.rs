@@ -1,6 +1,14 @@
 //! Health checks see what a visitor sees: the edge over TLS by name, a node directly by its Host header, no redirect followed,
 //! nothing outside loopback.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops where it fails"
+)]
+
 #[path = "support/description.rs"]
 #[allow(dead_code)]
 mod description;

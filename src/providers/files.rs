@@ -232,4 +232,14 @@ mod tests {
         assert!(files.cut("f", 4).await.is_err());
         assert!(files.cut("absent", 0).await.is_err());
     }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_full_disk_reads_as_one() {
+        let place = tempfile::tempdir().unwrap();
+        let files = RunFiles::open(place.path()).unwrap();
+        std::os::unix::fs::symlink("/dev/full", place.path().join("journal.jsonl")).unwrap();
+        let error = files.append("journal.jsonl", b"x").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::StorageFull);
+    }
 }

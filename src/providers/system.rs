@@ -20,15 +20,19 @@ impl SystemClock {
     pub fn wall() -> Self {
         Self::faster(1.0)
     }
-    /// A clock in which `factor` seconds pass in a wall second. Anything but a positive number counts as 1.
+    /// A clock in which `factor` seconds pass in a wall second, from now on. Anything but a positive number counts as 1.
     pub fn faster(factor: f64) -> Self {
-        Self::from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(), factor)
+        Self::from(wall(), factor)
     }
     /// A clock that reads `now` at this moment, and in which `factor` seconds pass in a wall second.
     pub fn from(now: Duration, factor: f64) -> Self {
         let factor = if factor.is_finite() && factor > 0.0 { factor } else { 1.0 };
         Self { began: now, since: Instant::now(), factor }
     }
+}
+
+fn wall() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 #[async_trait]

@@ -138,7 +138,7 @@ impl Description {
     }
 
     /// How many of the described operations were spoken, for the last line of a test.
-    pub fn coverage(&self, exchanges: &[Exchange]) -> BTreeMap<String, usize> {
+    pub fn coverage(exchanges: &[Exchange]) -> BTreeMap<String, usize> {
         let mut count = BTreeMap::new();
         for exchange in exchanges {
             *count.entry(format!("{} {}", exchange.method, exchange.status)).or_default() += 1;

@@ -9,11 +9,11 @@ use std::fmt::Write;
 /// The token is missing, malformed, unknown, or may not do this. Sources: Cloudflare API docs "Troubleshooting"; codes as
 /// users report them.
 const TOKEN_CODES: [i64; 5] = [6003, 6111, 9106, 9109, 10000];
-/// A record is there already (81053: one that excludes it; 81057, 81058: the same one). Source: certbot's and external-dns's
-/// handling of Cloudflare's replies.
-const CLASH_CODES: [i64; 3] = [81053, 81057, 81058];
-/// There is no such record.
-const GONE_CODE: i64 = 81044;
+/// A record is there that excludes this one. Source: certbot's and external-dns's handling of Cloudflare's replies.
+const EXCLUDED_CODE: i64 = 81053;
+/// The zone is not as it was when the change was worked out: the record is gone, or there already. A new look, with which
+/// every retry begins, works it out anew. Source: as above.
+const CHANGED_CODES: [i64; 3] = [81044, 81057, 81058];
 /// What is sent is not what the API takes; its cause is in the chain.
 pub(super) const VALIDATION_CODES: [i64; 3] = [1004, 9005, 9207];
 
@@ -63,14 +63,11 @@ fn meaning(status: StatusCode, code: i64, reads: bool) -> (Class, &'static str) 
         let remedy = "set CLOUDFLARE_API_TOKEN to a token with Zone:Read and DNS:Edit on this zone";
         return (Class::Fatal, remedy);
     }
-    if CLASH_CODES.contains(&code) {
-        return (
-            Class::Refused,
-            "the zone has other records of this name than were seen: `relight resume` looks again",
-        );
+    if code == EXCLUDED_CODE {
+        return (Class::Refused, "delete the record of another type that has this name, then `relight resume`");
     }
-    if code == GONE_CODE {
-        return (Class::Refused, "somebody else deleted the record: `relight resume` looks again");
+    if CHANGED_CODES.contains(&code) {
+        return (Class::Transient, "if this stays, somebody else is changing these records");
     }
     if VALIDATION_CODES.contains(&code) {
         return (Class::Fatal, "correct the record in relight.yaml, then `relight resume`");
@@ -94,8 +91,9 @@ mod tests {
         assert_eq!(of(400, 6003, true), Class::Fatal);
         assert_eq!(of(403, 10000, false), Class::Fatal);
         assert_eq!(of(400, 1004, false), Class::Fatal);
-        assert_eq!(of(400, 81057, false), Class::Refused);
-        assert_eq!(of(404, 81044, false), Class::Refused);
+        assert_eq!(of(400, 81053, false), Class::Refused);
+        assert_eq!(of(400, 81057, false), Class::Transient);
+        assert_eq!(of(404, 81044, false), Class::Transient);
         assert_eq!(of(429, 10000, false), Class::Transient);
         assert_eq!(of(502, 0, true), Class::Transient);
         assert_eq!(of(502, 0, false), Class::Unknown);

@@ -16,6 +16,10 @@ const CHUNK: usize = 25;
 /// Looks that may fail in a row before the outcome counts as unknown.
 const PATIENCE: u32 = 5;
 
+/// How long an action may run, in clock time, before its outcome is left to the step's check: none that relight starts takes
+/// a minute.
+const LONGEST: Duration = Duration::from_secs(120);
+
 /// How an action stands.
 #[derive(Clone)]
 enum Standing {
@@ -72,18 +76,22 @@ impl Actions {
         Self { clock, awaited: Mutex::default(), turn: tokio::sync::Mutex::new(()) }
     }
 
-    /// Waits until every action that a reply names has ended. There is no time limit here: the step's deadline is the limit.
-    /// An action that failed, and one whose end could not be learnt, are `Unknown`: it had begun.
+    /// Waits until every action that a reply names has ended. One that failed, one that does not end, and one whose end could
+    /// not be learnt are `Unknown`: it had begun.
     pub(super) async fn settle(&self, api: &Api, reply: &Value) -> Result<()> {
         let begun = named_in(reply);
         if begun.is_empty() {
             return Ok(());
         }
         let waiting = self.register(&begun);
-        let mut failures = 0;
+        let (mut failures, until) = (0, self.clock.now() + LONGEST);
         loop {
             if let Some(end) = self.ended(&waiting.ids) {
                 return end;
+            }
+            if self.clock.now() > until {
+                return Err(Error::unknown(format!("Hetzner Cloud: actions {:?} do not end", waiting.ids))
+                    .remedy("if this stays, look at them in the console"));
             }
             let _turn = self.turn.lock().await;
             if self.ended(&waiting.ids).is_some() {

@@ -52,12 +52,12 @@ fn meaning(status: StatusCode, code: &str, reads: bool) -> (Class, &'static str)
         "unauthorized" => (Class::Fatal, "set HCLOUD_TOKEN to a valid API token of the project"),
         "token_readonly" => (Class::Fatal, "set HCLOUD_TOKEN to an API token with read and write permission"),
         "resource_limit_exceeded" => {
-            (Class::Refused, "delete what is not needed or ask Hetzner for a higher limit, then `relight resume`")
+            (Class::Fatal, "delete what is not needed or ask Hetzner for a higher limit, then `relight resume`")
         }
         "maintenance" => {
             (Class::Transient, "Hetzner is under maintenance: see status.hetzner.com, then `relight resume`")
         }
-        "not_found" => (Class::Refused, "it is gone: `relight resume` looks at everything again"),
+        "not_found" => (Class::Fatal, "it is gone: `relight resume` looks at everything again"),
         "uniqueness_error" => {
             (Class::Refused, "something of this name exists already: look at it, and rename or delete it")
         }
@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn a_code_decides_before_its_status() {
         let of = |status, code, reads| meaning(StatusCode::from_u16(status).unwrap(), code, reads).0;
-        assert_eq!(of(403, "resource_limit_exceeded", false), Class::Refused);
+        assert_eq!(of(403, "resource_limit_exceeded", false), Class::Fatal);
         assert_eq!(of(403, "maintenance", false), Class::Transient);
         assert_eq!(of(403, "forbidden", false), Class::Fatal);
         assert_eq!(of(412, "resource_unavailable", false), Class::Branch);

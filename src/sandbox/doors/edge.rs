@@ -13,7 +13,14 @@ use std::sync::Arc;
 pub fn edge(model: Shared, clock: Arc<dyn Clock>, https: bool) -> Router {
     let visit = move |request: Request<Body>| {
         let (host, path) = asked(&request);
-        let visit = lock(&model).edge_get(clock.now(), &host, &path, https);
+        let visit = {
+            let mut model = lock(&model);
+            // What nodes download is served here as well: on loopback every name leads to the edge.
+            match model.release_file(&host, &path) {
+                Some(body) => Visit::Reply { status: 200, body, location: None },
+                None => model.edge_get(clock.now(), &host, &path, https),
+            }
+        };
         meet(visit)
     };
     Router::new().fallback(visit)
@@ -29,12 +36,13 @@ pub fn node_http(model: Shared, clock: Arc<dyn Clock>, address: Ipv4Addr) -> Rou
     Router::new().fallback(visit)
 }
 
-/// The host without its port (HTTP/2 has it in the URI), and the path.
+/// The host without its port (HTTP/2 has it in the URI), and the path with its query.
 fn asked(request: &Request<Body>) -> (String, String) {
     let header = request.headers().get(header::HOST).and_then(|value| value.to_str().ok());
     let host = request.uri().host().or(header).unwrap_or_default();
     let host = host.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok()).map_or(host, |(name, _)| name);
-    (host.to_ascii_lowercase(), request.uri().path().to_owned())
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    (host.to_ascii_lowercase(), path.to_owned())
 }
 
 /// Where the model says that no reply comes, none does: the connection ends, or stays silent until the visitor gives up. A

@@ -7,6 +7,7 @@
 mod actions;
 mod addresses;
 mod answer;
+mod attach;
 mod cloud;
 mod create;
 mod dns;

@@ -116,8 +116,7 @@ impl DirectCloud {
                 (ActionStatus::Success, _) => return Ok(()),
                 (ActionStatus::Error, error) => {
                     let (code, message) = error.unwrap_or_default();
-                    let class = if code == "resource_unavailable" { Class::Branch } else { Class::Transient };
-                    return Err(Error::new(class, format!("{what}: {message} ({code})")).code(code));
+                    return Err(Error::unknown(format!("{what}: {message} ({code})")).code(code));
                 }
                 (ActionStatus::Running, _) if self.0.clock.time() > end => {
                     return Err(Error::unknown(format!("{what}: action {} does not end", action.id)));

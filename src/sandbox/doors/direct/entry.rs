@@ -82,9 +82,9 @@ pub(super) fn classed(what: &str, mutating: bool, failure: Failure, retry_after:
         Failure::Api(error) => error,
     };
     let class = match (error.status, error.code.as_str()) {
-        (412, "resource_unavailable") => Class::Branch,
-        (429, _) | (423, "locked") | (409, "conflict") => Class::Transient,
-        (409 | 423, _) | (422, "placement_error" | "resource_in_use") => Class::Refused,
+        (_, "resource_unavailable" | "placement_error") => Class::Branch,
+        (429, _) | (_, "locked" | "conflict" | "resource_in_use" | "81044" | "81057" | "81058") => Class::Transient,
+        (409 | 423, _) | (_, "81053") => Class::Refused,
         (status, _) if status >= 500 => unsure,
         _ => Class::Fatal,
     };

@@ -5,6 +5,7 @@ use crate::world::{FirewallRule, Labels, ThingKind};
 use serde::de::DeserializeOwned;
 use serde::Deserialize;
 use serde_json::Value;
+use std::net::Ipv4Addr;
 
 /// A body as JSON; an empty one is an empty object. 400 `json_error` where it is no JSON, 422 where a field is missing or of
 /// another type.
@@ -120,10 +121,26 @@ impl ProtectionBody {
     }
 }
 
+/// `POST /servers/{id}/actions/attach_to_network` and `detach_from_network`.
 #[derive(Deserialize)]
-struct SubnetBody {
+pub(super) struct NetworkBody {
+    pub(super) network: i64,
+    pub(super) ip: Option<Ipv4Addr>,
+}
+
+/// A subnet of a network, or `POST /networks/{id}/actions/add_subnet`.
+#[derive(Deserialize)]
+pub(super) struct SubnetBody {
     network_zone: String,
     ip_range: Option<String>,
+}
+
+impl SubnetBody {
+    /// The subnet to add; which range it gets is for the caller to say, not for the sandbox to guess.
+    pub(super) fn subnet(self) -> Result<Subnet, ApiError> {
+        let range = self.ip_range.ok_or_else(|| ApiError::invalid("ip_range", "is required by this sandbox"))?;
+        Ok(Subnet { range, zone: self.network_zone, gateway: String::new() })
+    }
 }
 
 #[derive(Deserialize)]

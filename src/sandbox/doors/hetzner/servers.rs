@@ -1,9 +1,9 @@
 //! Servers and actions.
 
 use super::call::{Call, HetznerDoor, Shown};
-use super::order::{read, ChangeBody, ProtectionBody, RebuildBody, ServerBody};
+use super::order::{read, ChangeBody, NetworkBody, ProtectionBody, RebuildBody, ServerBody};
 use super::show;
-use crate::sandbox::model::{CloudAction, Filter, Model, Power, ServerOrder};
+use crate::sandbox::model::{Caller, CloudAction, Filter, Model, Power, ServerOrder};
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::response::Response;
@@ -113,6 +113,8 @@ async fn act(
         "reboot" => Power::Reboot,
         "shutdown" => Power::Shutdown,
         "rebuild" => return rebuild(&door, &call, id, &body),
+        "attach_to_network" => return network(&door, &call, id, &body, true),
+        "detach_from_network" => return network(&door, &call, id, &body, false),
         "change_protection" => return protect(&door, &call, id, &body),
         _ => return door.unknown(&call),
     };
@@ -131,6 +133,21 @@ fn rebuild(door: &HetznerDoor, call: &Call, id: i64, body: &[u8]) -> Response {
         |model, now, caller| model.rebuild_server(now, caller, id, &image, user_data.as_deref()),
         |_, action| Shown::created(json!({ "action": show::action(&action), "root_password": null })),
     )
+}
+
+fn network(door: &HetznerDoor, call: &Call, id: i64, body: &[u8], on: bool) -> Response {
+    let order: NetworkBody = match read(body) {
+        Ok(order) => order,
+        Err(why) => return door.refuse(call, why),
+    };
+    let act = |model: &mut Model, now, caller: &Caller| {
+        if on {
+            model.attach_network(now, caller, id, order.network, order.ip)
+        } else {
+            model.detach_network(now, caller, id, order.network)
+        }
+    };
+    door.ask(call, act, begun)
 }
 
 fn protect(door: &HetznerDoor, call: &Call, id: i64, body: &[u8]) -> Response {

@@ -1,7 +1,7 @@
 //! SSH keys, networks, firewalls and placement groups.
 
 use super::call::{Call, HetznerDoor, Shown};
-use super::order::{read, ChangeBody, ResourcesBody, RulesBody, ThingBody};
+use super::order::{read, ChangeBody, ResourcesBody, RulesBody, SubnetBody, ThingBody};
 use super::show;
 use crate::sandbox::model::{CloudAction, Filter, Model};
 use crate::world::ThingKind;
@@ -33,7 +33,7 @@ pub(super) fn routes() -> Router<HetznerDoor> {
             .route(&format!("/{}s", kind.word()), get(list).post(create))
             .route(&format!("/{}s/{{id}}", kind.word()), get(one).put(change).delete(remove))
     });
-    all.route("/firewalls/{id}/actions/{word}", post(act))
+    all.route("/networks/{id}/actions/add_subnet", post(add_subnet)).route("/firewalls/{id}/actions/{word}", post(act))
 }
 
 fn list(door: &HetznerDoor, call: &Call, kind: ThingKind) -> Response {
@@ -92,6 +92,15 @@ fn change(door: &HetznerDoor, call: &Call, kind: ThingKind, id: i64, body: &[u8]
 #[expect(clippy::needless_pass_by_value, reason = "a door hands over what the model answered")]
 fn begun(_: &Model, action: CloudAction) -> Shown {
     Shown::created(json!({ "actions": [show::action(&action)] }))
+}
+
+async fn add_subnet(State(door): State<HetznerDoor>, call: Call, Path(id): Path<i64>, body: Bytes) -> Response {
+    match read::<SubnetBody>(&body).and_then(SubnetBody::subnet) {
+        Ok(subnet) => {
+            door.ask(&call, |model, now, caller| model.add_subnet(now, caller, id, &subnet), super::servers::begun)
+        }
+        Err(why) => door.refuse(&call, why),
+    }
 }
 
 /// Actions of firewalls.

@@ -1,0 +1,252 @@
+//! The sandbox's two doors are one world: whatever goes wrong, the real providers over HTTP and the direct door give errors of
+//! the same class and code, so that what is proved under virtual time is true of the real providers.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops where it fails"
+)]
+
+#[path = "support/description.rs"]
+#[allow(dead_code)]
+mod description;
+#[path = "support/wire.rs"]
+#[allow(dead_code)]
+mod wire;
+
+use relight::config::Timeouts;
+use relight::providers::{Cloudflare, Hetzner, SystemClock};
+use relight::sandbox::doors::direct::{Outside, Sandbox, ScriptedPerson, Tripwire};
+use relight::sandbox::doors::{CloudflareDoor, HetznerDoor, Shape};
+use relight::sandbox::model::{
+    DnsToken, Fault, FaultKind, Latency, Matcher, Model, RecordChange, Shared, Start, TokenMay,
+};
+use relight::world::{
+    ApiAt, Batch, Class, Clock, Cloud, Cluster, Dns, Error, FixedSecrets, Kind, Labels, NewRecord, Permit, Result,
+    Scope, Secret, Server, ServerSpec, ServerStatus, Target, ThingKind, ThingSpec,
+};
+use serde_json::Value;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Kubernetes is not asked here.
+struct NoCluster;
+
+#[async_trait::async_trait]
+impl Cluster for NoCluster {
+    async fn ready(&self, _: &ApiAt) -> Result<()> {
+        Err(Error::fatal("not asked"))
+    }
+    async fn get(&self, _: &ApiAt, _: &Kind, _: Option<&str>, _: &str) -> Result<Option<Value>> {
+        Err(Error::fatal("not asked"))
+    }
+    async fn list(&self, _: &ApiAt, _: &Kind, _: &Scope) -> Result<Vec<Value>> {
+        Err(Error::fatal("not asked"))
+    }
+    async fn apply(&self, _: &Permit, _: &ApiAt, _: &Value, _: bool) -> Result<Value> {
+        Err(Error::fatal("not asked"))
+    }
+    async fn merge(&self, _: &Permit, _: &ApiAt, _: &Kind, _: Option<&str>, _: &str, _: &Value) -> Result<Value> {
+        Err(Error::fatal("not asked"))
+    }
+    async fn delete(&self, _: &Permit, _: &ApiAt, _: &Kind, _: Option<&str>, _: &str) -> Result<()> {
+        Err(Error::fatal("not asked"))
+    }
+    async fn log_tail(&self, _: &ApiAt, _: &str, _: &str, _: &str, _: bool) -> Result<String> {
+        Err(Error::fatal("not asked"))
+    }
+}
+
+/// One world behind one of the doors.
+struct Behind {
+    model: Shared,
+    cloud: Arc<dyn Cloud>,
+    dns: Arc<dyn Dns>,
+    clock: Arc<dyn Clock>,
+}
+
+fn model(start: &Start) -> Model {
+    let mut model = Model::new(start.seed, start.base, Latency::real(), start.now);
+    model.add_project("live", &[(&start.cloud_token, TokenMay::Write)]);
+    model.add_zone("example.org", "flexible", "live");
+    model.set_dns_token(&start.dns_token, DnsToken::full(&["example.org"]));
+    model.place_record("example.org", &RecordChange::address("www.example.org", "127.41.7.9", true, None));
+    model
+}
+
+fn direct() -> Behind {
+    let start = Start::default();
+    let sandbox = Sandbox::direct(model(&start), &start);
+    let wire = Tripwire::new();
+    let person = Arc::new(ScriptedPerson::willing());
+    let outside = Outside { cluster: Arc::new(NoCluster), secrets: Arc::new(FixedSecrets::default()), person };
+    let world = sandbox.world(&wire, &sandbox.clock(&wire), outside);
+    Behind { model: sandbox.model, cloud: world.cloud, dns: world.dns, clock: world.clock }
+}
+
+async fn http() -> Behind {
+    // Fast, so that the wait for what hangs is short.
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::faster(1000.0));
+    let start = Start { now: clock.now(), ..Start::default() };
+    let model = model(&start).shared();
+    let door = HetznerDoor::new(model.clone(), clock.clone(), Shape::Late2026).router();
+    let hetzner = format!("http://{}/v1", wire::open(door).await);
+    let door = CloudflareDoor::new(model.clone(), clock.clone()).router();
+    let cloudflare = format!("http://{}/client/v4", wire::open(door).await);
+    let (timeouts, token) = (Timeouts::default(), |text: &str| Secret::new(text));
+    let cloud = Hetzner::new(&hetzner, &token(&start.cloud_token), clock.clone(), &timeouts).unwrap();
+    let dns = Cloudflare::new(&cloudflare, &token(&start.dns_token), clock.clone(), &timeouts).unwrap();
+    Behind { model, cloud: Arc::new(cloud), dns: Arc::new(dns), clock }
+}
+
+/// What the engine acts upon.
+type Verdict = (Class, Option<String>, Option<Duration>);
+
+fn verdict(error: Error) -> Verdict {
+    (error.class, error.code, error.retry_after)
+}
+
+fn spec(name: &str) -> ServerSpec {
+    ServerSpec {
+        name: name.into(),
+        server_type: "cx33".into(),
+        location: "nbg1".into(),
+        image: "ubuntu-24.04".into(),
+        ssh_keys: vec![],
+        networks: vec![],
+        firewalls: vec![],
+        placement_group: None,
+        user_data: String::new(),
+        labels: Labels::default(),
+    }
+}
+
+async fn create(behind: &Behind, spec: &ServerSpec) -> Result<Server> {
+    let permit = Permit::for_a_test(Target::CloudNew { kind: "server", name: spec.name.clone() });
+    behind.cloud.create_server(&permit, spec).await
+}
+
+async fn running(behind: &Behind, name: &str) -> i64 {
+    let id = create(behind, &spec(name)).await.unwrap().id;
+    while behind.cloud.server(id).await.unwrap().unwrap().status != ServerStatus::Running {
+        behind.clock.sleep(Duration::from_millis(100)).await;
+    }
+    id
+}
+
+fn of(kind: &'static str, id: i64) -> Permit {
+    Permit::for_a_test(Target::Cloud { kind, id })
+}
+
+fn plan(behind: &Behind, op: &str, kind: FaultKind) {
+    behind.model.lock().unwrap().faults.plan(Fault::once(Matcher::op(op), kind));
+}
+
+/// Every way in which a change of the cloud can go wrong.
+async fn cloud_goes_wrong(behind: &Behind) -> Vec<(String, Verdict)> {
+    let mut seen = Vec::new();
+    let again = |n: u64| FaultKind::TooMany(Duration::from_secs(n));
+    let error = |status, applied| FaultKind::ServerError { status, applied };
+    let kinds =
+        [FaultKind::SoldOut, FaultKind::Quota, FaultKind::Locked, error(500, false), error(504, false), again(2)];
+    for kind in kinds.into_iter().chain([FaultKind::ResetBefore]) {
+        plan(behind, "cloud.server.create", kind.clone());
+        seen.push((format!("create: {kind:?}"), verdict(create(behind, &spec("a")).await.unwrap_err())));
+    }
+    for kind in [FaultKind::ResetBefore, error(503, false)] {
+        plan(behind, "cloud.servers.list", kind.clone());
+        seen.push((format!("list: {kind:?}"), verdict(behind.cloud.servers("").await.unwrap_err())));
+    }
+    plan(behind, "cloud.server.create", FaultKind::LostReply);
+    seen.push(("create: lost".into(), verdict(create(behind, &spec("a")).await.unwrap_err())));
+    seen.push(("create: twin".into(), verdict(create(behind, &spec("a")).await.unwrap_err())));
+    for (what, wrong) in [
+        ("type", ServerSpec { server_type: "cx99".into(), ..spec("b") }),
+        ("name", spec("not a name")),
+        ("network", ServerSpec { networks: vec![77], ..spec("b") }),
+        ("user data", ServerSpec { user_data: "x".repeat(40_000), ..spec("b") }),
+    ] {
+        seen.push((format!("create: wrong {what}"), verdict(create(behind, &wrong).await.unwrap_err())));
+    }
+    let id = running(behind, "c").await;
+    for kind in [FaultKind::ActionError("host_unreachable".into()), FaultKind::HungAction] {
+        plan(behind, "cloud.server.protect", kind.clone());
+        let end = behind.cloud.protect_server(&of("server", id), id, true).await;
+        seen.push((format!("protect: {kind:?}"), verdict(end.unwrap_err())));
+    }
+    // The action that hangs keeps its server locked.
+    let busy = behind.cloud.power_off(&of("server", id), id).await.unwrap_err();
+    seen.push(("busy".into(), verdict(busy)));
+    let protected = behind.cloud.delete_server(&of("server", id), id).await.unwrap_err();
+    seen.push(("protected".into(), verdict(protected)));
+    let name = "f".to_owned();
+    let permit = Permit::for_a_test(Target::CloudNew { kind: "firewall", name });
+    let firewall =
+        behind.cloud.create_thing(&permit, "f", &ThingSpec::Firewall(vec![]), &Labels::default()).await.unwrap().id;
+    behind.cloud.attach_firewall(&of("server", id), firewall, id).await.unwrap();
+    let in_use = behind.cloud.delete_thing(&of("firewall", firewall), ThingKind::Firewall, firewall).await.unwrap_err();
+    seen.push(("in use".into(), verdict(in_use)));
+    let nowhere = behind.cloud.power_on(&of("server", 1), 1).await.unwrap_err();
+    seen.push(("not found".into(), verdict(nowhere)));
+    seen
+}
+
+fn record(kind: &str, name: &str, content: &str) -> NewRecord {
+    let (kind, name, content) = (kind.to_owned(), name.to_owned(), content.to_owned());
+    NewRecord { kind, name, content, proxied: true, ttl: 1, comment: "relight".into() }
+}
+
+/// Every way in which a change of records can go wrong.
+async fn dns_goes_wrong(behind: &Behind) -> Vec<(String, Verdict)> {
+    let mut seen = Vec::new();
+    let zone = behind.dns.zone("example.org").await.unwrap().unwrap();
+    let names = vec!["www.example.org".to_owned()];
+    let permit = Permit::for_a_test(Target::Dns { zone: zone.name.clone(), names });
+    let post = |kind, content| Batch { posts: vec![record(kind, "www.example.org", content)], ..Batch::default() };
+    let faults = [
+        FaultKind::ServerError { status: 500, applied: false },
+        FaultKind::ResetBefore,
+        FaultKind::TooMany(Duration::from_secs(2)),
+        FaultKind::LostReply,
+    ];
+    for kind in faults {
+        plan(behind, "dns.batch", kind.clone());
+        let end = behind.dns.change(&permit, &zone, &post("A", "127.41.7.10")).await;
+        seen.push((format!("{kind:?}"), verdict(end.unwrap_err())));
+    }
+    for (what, batch) in [
+        ("identical", post("A", "127.41.7.10")),
+        ("malformed", post("A", "nonsense")),
+        ("excluded", post("CNAME", "example.com")),
+        ("gone", Batch { deletes: vec!["0".repeat(32)], ..Batch::default() }),
+    ] {
+        seen.push((what.into(), verdict(behind.dns.change(&permit, &zone, &batch).await.unwrap_err())));
+    }
+    behind.model.lock().unwrap().set_dns_token("sandbox-dns-token", DnsToken::default());
+    seen.push(("not active".into(), (behind.dns.zone("example.org").await.unwrap_err().class, None, None)));
+    seen
+}
+
+/// Under virtual time behind the direct door, on a fast clock behind the other.
+fn both<T>(story: &impl AsyncFn(&Behind) -> T) -> (T, T) {
+    let runtime =
+        |paused| tokio::runtime::Builder::new_current_thread().enable_all().start_paused(paused).build().unwrap();
+    let one = runtime(true).block_on(async { story(&direct()).await });
+    (one, runtime(false).block_on(async { story(&http().await).await }))
+}
+
+#[test]
+fn what_goes_wrong_in_the_cloud_has_the_same_class_and_code_through_both_doors() {
+    let (one, two) = both(&cloud_goes_wrong);
+    assert!(one.len() > 15);
+    assert_eq!(one, two);
+}
+
+#[test]
+fn what_goes_wrong_in_dns_has_the_same_class_and_code_through_both_doors() {
+    let (one, two) = both(&dns_goes_wrong);
+    assert!(one.len() > 8);
+    assert_eq!(one, two);
+}
