@@ -1,6 +1,6 @@
 //! The boundary to the model of Kubernetes' objects: what it is told about clusters and nodes, and what it is asked.
 
-use super::Model;
+use super::{Caller, Entry, LedgerOutcome, Model};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -81,6 +81,25 @@ impl Model {
     /// All K3s clusters as Kubernetes' objects are told of them.
     pub fn cluster_views(&self) -> Vec<ClusterView> {
         self.clusters.values().map(|cluster| self.cluster_view(cluster)).collect()
+    }
+    /// Writes an effect on Kubernetes' objects into the ledger; `why` it did not happen, or `unsure` whether it did.
+    pub fn note_objects(&mut self, who: &Caller, what: &str, why: Option<String>, unsure: bool) {
+        let outcome = match why {
+            Some(why) if !unsure => LedgerOutcome::Refused(why),
+            _ => LedgerOutcome::Applied,
+        };
+        self.ledger.entries.push(Entry {
+            at: self.now,
+            who: who.clone(),
+            op: "objects.write".to_owned(),
+            target: what.to_owned(),
+            id: None,
+            labels: BTreeMap::new(),
+            project: None,
+            names: Vec::new(),
+            outcome,
+            reply_lost: unsure,
+        });
     }
     pub(super) fn tell_workloads(&mut self) {
         if self.clusters.is_empty() {

@@ -3,6 +3,7 @@
 
 mod clock;
 mod cloud;
+mod cluster;
 mod disk;
 mod dns;
 mod entry;

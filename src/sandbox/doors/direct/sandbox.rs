@@ -1,13 +1,16 @@
 //! The outside and the operator's disk, and worlds of processes that act on them.
 
 use super::cloud::DirectCloud;
+use super::cluster::WiredCluster;
 use super::dns::DirectDns;
 use super::entry::Entry;
 use super::http::DirectHttp;
 use super::shell::DirectShell;
 use super::{DirectClock, DirectFiles, Disk, SeededRandom, Tripwire};
 use crate::sandbox::model::{lock, Model, Shared, Start};
-use crate::world::{Cluster, Person, SecretSource, World, WorldKind};
+use crate::sandbox::objects::Pace;
+use crate::sandbox::Clusters;
+use crate::world::{Person, SecretSource, World, WorldKind};
 use std::sync::Arc;
 
 /// Everything that outlives a process of relight: the model of the outside, and the operator's disk.
@@ -15,6 +18,8 @@ use std::sync::Arc;
 pub struct Sandbox {
     /// The outside.
     pub model: Shared,
+    /// What runs in the K3s clusters.
+    pub clusters: Clusters,
     /// The operator's disk.
     pub disk: Disk,
     random: SeededRandom,
@@ -22,10 +27,8 @@ pub struct Sandbox {
     dns_token: String,
 }
 
-/// What a process brings besides the model: its Kubernetes door, secrets and person.
+/// What a process brings besides the model: secrets and person.
 pub struct Outside {
-    /// Kubernetes.
-    pub cluster: Arc<dyn Cluster>,
     /// Secret values.
     pub secrets: Arc<dyn SecretSource>,
     /// The person at a gate.
@@ -33,9 +36,12 @@ pub struct Outside {
 }
 
 impl Sandbox {
-    /// A sandbox around a model that was made with this start.
-    pub fn direct(model: Model, start: &Start) -> Self {
+    /// A sandbox around a model that was made with this start; Kubernetes' pods live at this pace.
+    pub fn direct(mut model: Model, start: &Start, pace: Pace) -> Self {
+        let clusters = Clusters::new(pace);
+        clusters.stand_behind(&mut model);
         Self {
+            clusters,
             model: model.shared(),
             disk: Disk::default(),
             random: SeededRandom::new(start.seed.wrapping_add(1)),
@@ -71,7 +77,7 @@ impl Sandbox {
             cloud: Arc::new(DirectCloud(entry(&self.cloud_token))),
             dns: Arc::new(DirectDns(entry(&self.dns_token))),
             shell: Arc::new(DirectShell::new(entry(""))),
-            cluster: outside.cluster,
+            cluster: Arc::new(WiredCluster::new(&self.model, &self.clusters, clock, wire)),
             http: Arc::new(DirectHttp(entry(""))),
             files: Arc::new(DirectFiles::new(&self.disk, wire)),
             clock: Arc::new(clock.clone()),

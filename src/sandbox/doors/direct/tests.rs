@@ -2,42 +2,14 @@
 
 use super::{Keep, Outside, Sandbox, ScriptedPerson, Tripwire};
 use crate::sandbox::model::{lock, Fault, FaultKind, Matcher, Model, Start, TokenMay};
+use crate::sandbox::objects::Pace;
 use crate::world::*;
-use async_trait::async_trait;
 use russh::keys::ssh_key::{private::Ed25519Keypair, LineEnding, PrivateKey};
-use serde_json::{json, Value};
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Kubernetes is not asked here.
-struct NoCluster;
-
-#[async_trait]
-impl Cluster for NoCluster {
-    async fn ready(&self, _: &ApiAt) -> Result<()> {
-        Err(Error::transient("no cluster"))
-    }
-    async fn get(&self, _: &ApiAt, _: &Kind, _: Option<&str>, _: &str) -> Result<Option<Value>> {
-        Err(Error::transient("no cluster"))
-    }
-    async fn list(&self, _: &ApiAt, _: &Kind, _: &Scope) -> Result<Vec<Value>> {
-        Err(Error::transient("no cluster"))
-    }
-    async fn apply(&self, _: &Permit, _: &ApiAt, _: &Value, _: bool) -> Result<Value> {
-        Err(Error::transient("no cluster"))
-    }
-    async fn merge(&self, _: &Permit, _: &ApiAt, _: &Kind, _: Option<&str>, _: &str, _: &Value) -> Result<Value> {
-        Err(Error::transient("no cluster"))
-    }
-    async fn delete(&self, _: &Permit, _: &ApiAt, _: &Kind, _: Option<&str>, _: &str) -> Result<()> {
-        Err(Error::transient("no cluster"))
-    }
-    async fn log_tail(&self, _: &ApiAt, _: &str, _: &str, _: &str, _: bool) -> Result<String> {
-        Err(Error::transient("no cluster"))
-    }
-}
 
 fn sandbox() -> Sandbox {
     let start = Start::default();
@@ -45,15 +17,11 @@ fn sandbox() -> Sandbox {
     model.add_project("live", &[(&start.cloud_token, TokenMay::Write), ("reader", TokenMay::Read)]);
     model.add_zone("demo.example", "flexible", "live");
     model.set_dns_token(&start.dns_token, crate::sandbox::model::DnsToken::full(&["demo.example"]));
-    Sandbox::direct(model, &start)
+    Sandbox::direct(model, &start, Pace::real())
 }
 
 fn world(sandbox: &Sandbox, wire: &Tripwire) -> World {
-    let outside = Outside {
-        cluster: Arc::new(NoCluster),
-        secrets: Arc::new(FixedSecrets::default()),
-        person: Arc::new(ScriptedPerson::willing()),
-    };
+    let outside = Outside { secrets: Arc::new(FixedSecrets::default()), person: Arc::new(ScriptedPerson::willing()) };
     sandbox.world(wire, &sandbox.clock(wire), outside)
 }
 
