@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-fn sandbox() -> Sandbox {
+pub(super) fn sandbox() -> Sandbox {
     let start = Start::default();
     let mut model = Model::new(start.seed, start.base, start.latency.clone(), start.now);
     model.add_project("live", &[(&start.cloud_token, TokenMay::Write), ("reader", TokenMay::Read)]);
@@ -20,18 +20,18 @@ fn sandbox() -> Sandbox {
     Sandbox::direct(model, &start, Pace::real())
 }
 
-fn world(sandbox: &Sandbox, wire: &Tripwire) -> World {
+pub(super) fn world(sandbox: &Sandbox, wire: &Tripwire) -> World {
     let outside = Outside { secrets: Arc::new(FixedSecrets::default()), person: Arc::new(ScriptedPerson::willing()) };
     sandbox.world(wire, &sandbox.clock(wire), outside)
 }
 
-fn identity() -> (Secret, String) {
+pub(super) fn identity() -> (Secret, String) {
     let key = PrivateKey::from(Ed25519Keypair::from_seed(&[7; 32]));
     let private = key.to_openssh(LineEnding::LF).unwrap().to_string();
     (Secret::new(private), key.public_key().to_openssh().unwrap())
 }
 
-fn spec(name: &str) -> ServerSpec {
+pub(super) fn spec(name: &str) -> ServerSpec {
     let user = json!({"users": [{"name": "deploy", "ssh_authorized_keys": [identity().1]}]});
     ServerSpec {
         name: name.into(),
@@ -47,15 +47,15 @@ fn spec(name: &str) -> ServerSpec {
     }
 }
 
-fn permit(target: Target) -> Permit {
+pub(super) fn permit(target: Target) -> Permit {
     Permit::issue(target, "server[a]", "run1")
 }
 
-fn new_server(name: &str) -> Permit {
+pub(super) fn new_server(name: &str) -> Permit {
     permit(Target::CloudNew { kind: "server", name: name.into() })
 }
 
-async fn running(world: &World, id: i64) -> Server {
+pub(super) async fn running(world: &World, id: i64) -> Server {
     loop {
         let server = world.cloud.server(id).await.unwrap().unwrap();
         if server.status == ServerStatus::Running {
