@@ -1,10 +1,13 @@
-//! The contract of an action, what it is told, and the one match from names to actions.
+//! The contract of an action, and what it is told.
 
 use super::{FactKind, Facts};
 use crate::config::{NodeSettings, Settings};
-use crate::world::{Permit, Result, Target, World};
+use crate::world::{self, Labels, Permit, Result, Target, World};
 use async_trait::async_trait;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Whether a run acts on production or on spare nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,12 +52,36 @@ pub struct Place<'a> {
     pub step: &'a str,
     /// The node, where the step is for one.
     pub node: Option<&'a NodeSettings>,
+    /// Texts of the scripts that run on nodes, by file name.
+    pub scripts: &'a Scripts,
 }
+
+/// Texts of the scripts that run on nodes, by file name.
+pub type Scripts = BTreeMap<String, Arc<str>>;
 
 impl Place<'_> {
     /// The server's name of a node: `<cluster>-<node>`, in a rehearsal `<cluster>-r-<run>-<node>`.
     pub fn server_name(&self, node: &str) -> String {
         self.name(node)
+    }
+    /// Labels of what this step makes from a specification.
+    pub fn labels(&self, spec: &Value) -> Labels {
+        let digest = hex::encode(Sha256::digest(spec.to_string().as_bytes()));
+        let mut labels = Labels::new();
+        for (key, value) in [
+            (world::MANAGED_BY, "relight"),
+            (world::CLUSTER, &self.settings.cluster),
+            (world::RUN, &self.run.id),
+            (world::STEP, self.step),
+            (world::MODE, self.run.mode.word()),
+            (world::SPEC, &world::label_digest(&digest)),
+        ] {
+            labels.insert(key.to_owned(), world::label_value(value));
+        }
+        if let Some(node) = self.node {
+            labels.insert(world::NODE.to_owned(), world::label_value(&node.key));
+        }
+        labels
     }
     /// The name of something that the run makes.
     pub fn name(&self, suffix: &str) -> String {

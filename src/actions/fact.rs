@@ -23,7 +23,9 @@ pub enum FactKind {
     NodeAddress,
     /// A node's address towards its peers: private, or public where there is no private network.
     PeerAddress,
-    /// The host key that a node serves.
+    /// The host key that a node was given with its user data, and serves until it is rotated.
+    FirstHostKey,
+    /// The host key that a node serves for good.
     HostKey,
     /// The host key that a node is about to serve.
     NextHostKey,
@@ -36,7 +38,7 @@ pub enum FactKind {
 }
 
 impl FactKind {
-    const NAMES: [(Self, &'static str); 12] = [
+    const NAMES: [(Self, &'static str); 13] = [
         (Self::SshKeyId, "ssh_key.id"),
         (Self::NetworkId, "network.id"),
         (Self::FirewallId, "firewall.id"),
@@ -44,6 +46,7 @@ impl FactKind {
         (Self::ServerId, "server.id"),
         (Self::NodeAddress, "node.address"),
         (Self::PeerAddress, "node.peer_address"),
+        (Self::FirstHostKey, "host.first_key"),
         (Self::HostKey, "host.key"),
         (Self::NextHostKey, "host.next_key"),
         (Self::K3sDigest, "k3s.digest"),

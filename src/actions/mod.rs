@@ -1,10 +1,27 @@
 //! What steps do: one file per action, each a read-only look and an apply that is safe to repeat.
 //!
-//! To add an action: a file here with a type that implements [`Action`], and two lines in `action.rs`: its name and its
+//! To add an action: a file here with a type that implements [`Action`], and two lines in `registry.rs`: its name and its
 //! parameters in [`action`]'s match.
 
+mod access;
 mod action;
+mod cluster_node;
+mod dns;
 mod fact;
+mod firewall_peers;
+mod host_key;
+mod k3s;
+mod manifests;
+mod node;
+mod old;
+mod preflight;
+mod rank;
+mod registry;
+mod rollout;
+mod server;
+mod thing;
+mod verify;
 
 pub use action::*;
 pub use fact::{Fact, FactKind, Facts};
+pub use registry::{action, NAMES};

@@ -1,6 +1,21 @@
 //! `relight.yaml` read into validated [`Settings`]. Parsing and checking only: nothing here looks at the outside but the files
 //! that the configuration names.
 
+mod load;
+mod manifests;
+mod problem;
+mod raw;
+mod record;
+mod rule;
+mod schema;
 mod settings;
+mod shape;
+mod validate;
+mod yaml;
 
+pub use load::load;
+pub use manifests::{manifests, Manifest};
+pub use problem::{nearest, Place, Problem, Problems};
+pub use record::differences;
+pub use schema::schema;
 pub use settings::*;

@@ -3,9 +3,15 @@
 //! The model knows the time only by being told: every call first lets happen what was due until then. The direct door
 //! implements the world's traits under virtual time; the network doors serve the same model to real clients on loopback.
 
-mod clusters;
+mod authority;
 pub mod doors;
+mod joined;
 pub mod model;
+mod node_doors;
 pub mod objects;
+mod served;
+mod singletons;
 
-pub use clusters::{Clusters, ModelKubernetes};
+pub use authority::{Authority, Issued, Kubeconfigs};
+pub use joined::{ApiServers, Clusters};
+pub use served::{Served, Setting};

@@ -8,12 +8,14 @@
 //! Every call that changes the outside takes a [`Permit`], which only the engine's guard can issue, and which it issues only
 //! after the intent is on disk. A provider's first line in such a call is [`Permit::covers`].
 
+mod addresses;
 mod cloud;
 mod cluster;
 mod dns;
 mod error;
 mod files;
 mod http;
+mod keys;
 mod labels;
 mod permit;
 mod person;
@@ -23,12 +25,14 @@ mod shell;
 mod time;
 mod whole;
 
+pub use addresses::*;
 pub use cloud::*;
 pub use cluster::*;
 pub use dns::*;
 pub use error::{Class, Error, Result};
 pub use files::*;
 pub use http::*;
+pub use keys::*;
 pub use labels::*;
 pub use permit::{Permit, Target};
 pub use person::*;

@@ -33,3 +33,13 @@ pub trait Person: Send + Sync {
     /// Asks, and waits for the answer without a limit.
     async fn ask(&self, question: &Question) -> Result<Answer>;
 }
+
+/// Nobody is there: for commands that only look.
+pub struct NobodyThere;
+
+#[async_trait]
+impl Person for NobodyThere {
+    async fn ask(&self, _question: &Question) -> Result<Answer> {
+        Ok(Answer::Nobody("run it at a terminal".to_owned()))
+    }
+}

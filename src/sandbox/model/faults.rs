@@ -68,7 +68,7 @@ pub struct Matcher {
     /// The operation; a `*` at its end stands for any rest. `cloud.server.{create,get,update,delete,poweroff,poweron,protect}`,
     /// `cloud.servers.list`, `cloud.{ssh_key,network,firewall,placement_group}.{create,get,update,delete}` and `...s.list`,
     /// `cloud.firewall.{set_rules,attach,detach}`, `cloud.action.get`, `cloud.offer.list`; `dns.{verify,zones.list,ssl.get}`,
-    /// `dns.records.list`, `dns.batch`; `node.connect`, `node.<script>.<verb>`, `node.http`, `edge.get`; `objects.{read,write}`.
+    /// `dns.records.list`, `dns.batch`; `node.connect`, `node.<script>.<verb>`, `node.http`, `edge.get`; `kube.{read,write}`.
     pub op: String,
     /// A part of the target's text: a name, an address, `cx33/nbg1`. Empty: any.
     pub target: String,
@@ -164,15 +164,6 @@ impl Faults {
         if let Some(planned) = self.0.get_mut(id.0) {
             planned.withdrawn = true;
         }
-    }
-    /// The fault that is due before such a call is carried out, for doors whose calls are not the model's own
-    /// (`objects.read`, `objects.write`).
-    pub fn before(&mut self, op: &str, target: &str) -> Option<FaultKind> {
-        self.take(Stage::Before, op, target)
-    }
-    /// The fault that is due after such a call was carried out and before its reply.
-    pub fn after(&mut self, op: &str, target: &str) -> Option<FaultKind> {
-        self.take(Stage::After, op, target)
     }
     /// Planned faults that never fired.
     pub fn silent(&self) -> Vec<Fault> {

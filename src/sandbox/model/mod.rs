@@ -14,6 +14,7 @@ mod edge;
 mod etcd;
 mod faults;
 mod firewalls;
+mod inventory;
 mod k3s;
 mod latency;
 mod ledger;

@@ -1,6 +1,7 @@
 //! The boundary to the model of Kubernetes' objects: what it is told about clusters and nodes, and what it is asked.
 
-use super::{Caller, Entry, LedgerOutcome, Model};
+use super::faults::Stage;
+use super::{Caller, Entry, FaultKind, LedgerOutcome, Model};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -78,9 +79,12 @@ impl Workloads for Nothing {
 }
 
 impl Model {
-    /// All K3s clusters as Kubernetes' objects are told of them.
-    pub fn cluster_views(&self) -> Vec<ClusterView> {
-        self.clusters.values().map(|cluster| self.cluster_view(cluster)).collect()
+    /// The fault planned for a request to the API server on this node (`kube.read`, `kube.write`), before it is carried out or
+    /// `after`.
+    pub fn api_fault(&mut self, node: Ipv4Addr, writes: bool, after: bool) -> Option<FaultKind> {
+        let op = if writes { "kube.write" } else { "kube.read" };
+        let stage = if after { Stage::After } else { Stage::Before };
+        self.faults.take(stage, op, &node.to_string())
     }
     /// Writes an effect on Kubernetes' objects into the ledger; `why` it did not happen, or `unsure` whether it did.
     pub fn note_objects(&mut self, who: &Caller, what: &str, why: Option<String>, unsure: bool) {
@@ -91,7 +95,7 @@ impl Model {
         self.ledger.entries.push(Entry {
             at: self.now,
             who: who.clone(),
-            op: "objects.write".to_owned(),
+            op: "kube.write".to_owned(),
             target: what.to_owned(),
             id: None,
             labels: BTreeMap::new(),
@@ -100,6 +104,10 @@ impl Model {
             outcome,
             reply_lost: unsure,
         });
+    }
+    /// All K3s clusters as Kubernetes' objects are told of them.
+    pub fn cluster_views(&self) -> Vec<ClusterView> {
+        self.clusters.values().map(|cluster| self.cluster_view(cluster)).collect()
     }
     pub(super) fn tell_workloads(&mut self) {
         if self.clusters.is_empty() {

@@ -1,67 +1,56 @@
-//! Kubernetes by the direct door: kill points and the ledger around [`DirectCluster`].
+//! Kubernetes by the direct door, with the kill points of a process and an entry in the ledger around each change.
 
-use super::{DirectClock, Tripwire};
+use super::Tripwire;
 use crate::sandbox::doors::DirectCluster;
 use crate::sandbox::model::{lock, Caller, Shared};
-use crate::sandbox::{Clusters, ModelKubernetes};
 use crate::world::{ApiAt, Class, Cluster, Kind, Permit, Result, Scope};
 use async_trait::async_trait;
 use serde_json::Value;
-use std::sync::Arc;
+use std::future::Future;
 
-/// Kubernetes, for one process.
+/// [`DirectCluster`] for one process.
 pub(super) struct WiredCluster {
-    inner: DirectCluster,
-    model: Shared,
-    wire: Tripwire,
+    pub direct: DirectCluster,
+    pub model: Shared,
+    pub wire: Tripwire,
 }
 
 impl WiredCluster {
-    pub fn new(model: &Shared, clusters: &Clusters, clock: &DirectClock, wire: &Tripwire) -> Self {
-        let backend = ModelKubernetes::new(model, clusters, Arc::new(clock.clone()), wire);
-        let latency = lock(model).latency.clone();
-        let inner = DirectCluster::new(Arc::new(backend), latency.ssh, latency.silence * 2);
-        Self { inner, model: model.clone(), wire: wire.clone() }
+    /// A call that is not carried on once the process is dead.
+    async fn living<T>(&self, call: impl Future<Output = T> + Send) -> T {
+        tokio::select! {
+            biased;
+            () = self.wire.died() => std::future::pending().await,
+            reply = call => reply,
+        }
     }
-    /// One effect, with its kill points and its entry in the ledger.
-    async fn effect<T>(
-        &self,
-        permit: &Permit,
-        what: &str,
-        call: impl std::future::Future<Output = Result<T>> + Send,
-    ) -> Result<T> {
-        self.wire.point(&format!("before {what}")).await;
-        let result = call.await;
-        let why = match &result {
-            Ok(_) => None,
-            Err(error) => Some(format!("{:?}: {error}", error.class)),
-        };
-        let unsure = result.as_ref().is_err_and(|e| e.class == Class::Unknown);
+    async fn change<T>(&self, permit: &Permit, what: &str, call: impl Future<Output = Result<T>> + Send) -> Result<T> {
+        self.wire.point(&format!("before kube {what}")).await;
+        let reply = self.living(call).await;
+        let why = reply.as_ref().err().map(|error| format!("{:?}: {error}", error.class));
+        let unsure = reply.as_ref().is_err_and(|error| error.class == Class::Unknown);
         let who = Caller { token: String::new(), run: permit.run().to_owned(), step: permit.step().to_owned() };
         lock(&self.model).note_objects(&who, what, why, unsure);
-        self.wire.point(&format!("after {what}")).await;
-        result
+        self.wire.point(&format!("after kube {what}")).await;
+        reply
     }
 }
 
 #[async_trait]
 impl Cluster for WiredCluster {
     async fn ready(&self, at: &ApiAt) -> Result<()> {
-        self.wire.alive().await;
-        self.inner.ready(at).await
+        self.living(self.direct.ready(at)).await
     }
     async fn get(&self, at: &ApiAt, kind: &Kind, namespace: Option<&str>, name: &str) -> Result<Option<Value>> {
-        self.wire.alive().await;
-        self.inner.get(at, kind, namespace, name).await
+        self.living(self.direct.get(at, kind, namespace, name)).await
     }
     async fn list(&self, at: &ApiAt, kind: &Kind, scope: &Scope) -> Result<Vec<Value>> {
-        self.wire.alive().await;
-        self.inner.list(at, kind, scope).await
+        self.living(self.direct.list(at, kind, scope)).await
     }
     async fn apply(&self, permit: &Permit, at: &ApiAt, object: &Value, force: bool) -> Result<Value> {
         let word = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
         let what = format!("apply {} {}/{}", word("/kind"), word("/metadata/namespace"), word("/metadata/name"));
-        self.effect(permit, &what, self.inner.apply(permit, at, object, force)).await
+        self.change(permit, &what, self.direct.apply(permit, at, object, force)).await
     }
     async fn merge(
         &self,
@@ -72,8 +61,8 @@ impl Cluster for WiredCluster {
         name: &str,
         patch: &Value,
     ) -> Result<Value> {
-        let what = format!("patch {} {}/{name}", kind.kind, namespace.unwrap_or_default());
-        self.effect(permit, &what, self.inner.merge(permit, at, kind, namespace, name, patch)).await
+        let what = format!("merge {} {}/{name}", kind.kind, namespace.unwrap_or_default());
+        self.change(permit, &what, self.direct.merge(permit, at, kind, namespace, name, patch)).await
     }
     async fn delete(
         &self,
@@ -84,7 +73,7 @@ impl Cluster for WiredCluster {
         name: &str,
     ) -> Result<()> {
         let what = format!("delete {} {}/{name}", kind.kind, namespace.unwrap_or_default());
-        self.effect(permit, &what, self.inner.delete(permit, at, kind, namespace, name)).await
+        self.change(permit, &what, self.direct.delete(permit, at, kind, namespace, name)).await
     }
     async fn log_tail(
         &self,
@@ -94,7 +83,6 @@ impl Cluster for WiredCluster {
         container: &str,
         previous: bool,
     ) -> Result<String> {
-        self.wire.alive().await;
-        self.inner.log_tail(at, namespace, pod, container, previous).await
+        self.living(self.direct.log_tail(at, namespace, pod, container, previous)).await
     }
 }

@@ -121,7 +121,7 @@ async fn an_application_answers_through_the_edge() {
     name_it(&world, &server).await;
     until_200(&world, url, None).await;
     let model = lock(&sandbox.model);
-    assert_eq!(model.ledger.count("objects.write"), 3);
+    assert_eq!(model.ledger.count("kube.write"), 3);
     assert!(model.ledger.strangers.is_empty() && model.ledger.broken.is_empty(), "{:?}", model.ledger.broken);
 }
 
@@ -131,7 +131,7 @@ async fn an_apply_whose_reply_is_lost_is_unknown_and_was_done() {
     let world = world(&sandbox, &Tripwire::new());
     let (_, host) = node(&world).await;
     let at = serving(&world, &host).await;
-    let fault = lock(&sandbox.model).faults.plan(Fault::once(Matcher::op("objects.write"), FaultKind::LostReply));
+    let fault = lock(&sandbox.model).faults.plan(Fault::once(Matcher::op("kube.write"), FaultKind::LostReply));
     let leave = permit(Target::Objects { address: host.address, what: "the application".into() });
     let [deployment, ..] = &application()[..] else { panic!("no application") };
     assert_eq!(world.cluster.apply(&leave, &at, deployment, false).await.unwrap_err().class, Class::Unknown);

@@ -7,28 +7,35 @@ use super::entry::Entry;
 use super::http::DirectHttp;
 use super::shell::DirectShell;
 use super::{DirectClock, DirectFiles, Disk, SeededRandom, Tripwire};
-use crate::sandbox::model::{lock, Model, Shared, Start};
+use crate::sandbox::doors::DirectCluster;
+use crate::sandbox::joined::{ApiServers, Clusters};
+use crate::sandbox::model::{lock, Latency, Model, Shared, Start};
 use crate::sandbox::objects::Pace;
-use crate::sandbox::Clusters;
-use crate::world::{Person, SecretSource, World, WorldKind};
+use crate::world::{Cluster, Person, SecretSource, World, WorldKind};
 use std::sync::Arc;
+use std::time::Duration;
+
+/// After this a call to an API server that hangs is given up.
+const HANGS: Duration = Duration::from_secs(10);
 
 /// Everything that outlives a process of relight: the model of the outside, and the operator's disk.
 #[derive(Clone)]
 pub struct Sandbox {
     /// The outside.
     pub model: Shared,
-    /// What runs in the K3s clusters.
-    pub clusters: Clusters,
     /// The operator's disk.
     pub disk: Disk,
+    /// The objects of its Kubernetes clusters.
+    pub clusters: Clusters,
     random: SeededRandom,
     cloud_token: String,
     dns_token: String,
 }
 
-/// What a process brings besides the model: secrets and person.
+/// What a process brings besides the model: its Kubernetes door, secrets and person.
 pub struct Outside {
+    /// Kubernetes.
+    pub cluster: Arc<dyn Cluster>,
     /// Secret values.
     pub secrets: Arc<dyn SecretSource>,
     /// The person at a gate.
@@ -36,14 +43,15 @@ pub struct Outside {
 }
 
 impl Sandbox {
-    /// A sandbox around a model that was made with this start; Kubernetes' pods live at this pace.
-    pub fn direct(mut model: Model, start: &Start, pace: Pace) -> Self {
+    /// A sandbox around a model that was made with this start.
+    pub fn direct(mut model: Model, start: &Start) -> Self {
+        let pace = if start.latency == Latency::instant() { Pace::instant() } else { Pace::real() };
         let clusters = Clusters::new(pace);
-        clusters.stand_behind(&mut model);
+        model.set_workloads(Box::new(clusters.clone()));
         Self {
-            clusters,
             model: model.shared(),
             disk: Disk::default(),
+            clusters,
             random: SeededRandom::new(start.seed.wrapping_add(1)),
             cloud_token: start.cloud_token.clone(),
             dns_token: start.dns_token.clone(),
@@ -57,6 +65,14 @@ impl Sandbox {
     /// A clock that goes on where the model is. Call it inside the runtime.
     pub fn clock(&self, wire: &Tripwire) -> DirectClock {
         DirectClock::from(lock(&self.model).now(), wire)
+    }
+    /// The sandbox's Kubernetes for one process.
+    pub fn cluster(&self, wire: &Tripwire, clock: &DirectClock) -> Arc<dyn Cluster> {
+        let (model, clusters) = (self.model.clone(), self.clusters.clone());
+        let latency = lock(&self.model).latency.request;
+        let servers = ApiServers { model, clusters, clock: Arc::new(clock.clone()) };
+        let direct = DirectCluster::new(Arc::new(servers), latency, HANGS);
+        Arc::new(WiredCluster { direct, model: self.model.clone(), wire: wire.clone() })
     }
     /// The world of one process, killed by its tripwire. Call it inside the runtime, whose time should be paused.
     pub fn world(&self, wire: &Tripwire, clock: &DirectClock, outside: Outside) -> World {
@@ -77,7 +93,7 @@ impl Sandbox {
             cloud: Arc::new(DirectCloud(entry(&self.cloud_token))),
             dns: Arc::new(DirectDns(entry(&self.dns_token))),
             shell: Arc::new(DirectShell::new(entry(""))),
-            cluster: Arc::new(WiredCluster::new(&self.model, &self.clusters, clock, wire)),
+            cluster: outside.cluster,
             http: Arc::new(DirectHttp(entry(""))),
             files: Arc::new(DirectFiles::new(&self.disk, wire)),
             clock: Arc::new(clock.clone()),

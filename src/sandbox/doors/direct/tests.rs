@@ -2,7 +2,6 @@
 
 use super::{Keep, Outside, Sandbox, ScriptedPerson, Tripwire};
 use crate::sandbox::model::{lock, Fault, FaultKind, Matcher, Model, Start, TokenMay};
-use crate::sandbox::objects::Pace;
 use crate::world::*;
 use russh::keys::ssh_key::{private::Ed25519Keypair, LineEnding, PrivateKey};
 use serde_json::json;
@@ -17,12 +16,17 @@ pub(super) fn sandbox() -> Sandbox {
     model.add_project("live", &[(&start.cloud_token, TokenMay::Write), ("reader", TokenMay::Read)]);
     model.add_zone("demo.example", "flexible", "live");
     model.set_dns_token(&start.dns_token, crate::sandbox::model::DnsToken::full(&["demo.example"]));
-    Sandbox::direct(model, &start, Pace::real())
+    Sandbox::direct(model, &start)
 }
 
 pub(super) fn world(sandbox: &Sandbox, wire: &Tripwire) -> World {
-    let outside = Outside { secrets: Arc::new(FixedSecrets::default()), person: Arc::new(ScriptedPerson::willing()) };
-    sandbox.world(wire, &sandbox.clock(wire), outside)
+    let clock = sandbox.clock(wire);
+    let outside = Outside {
+        cluster: sandbox.cluster(wire, &clock),
+        secrets: Arc::new(FixedSecrets::default()),
+        person: Arc::new(ScriptedPerson::willing()),
+    };
+    sandbox.world(wire, &clock, outside)
 }
 
 pub(super) fn identity() -> (Secret, String) {

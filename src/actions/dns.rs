@@ -1,0 +1,153 @@
+//! `dns.point`: the names of the cluster point at a node, and at nothing that is not ours.
+
+use super::node::node_name;
+use super::{access, Action, Check, FactKind, Facts, Mode, Place, StepContext};
+use crate::world::{Batch, Class, Error, NewRecord, Record, Result, Target, Zone};
+use async_trait::async_trait;
+use serde_json::{json, Value};
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+/// Where the records as they were before the run's first change are kept, for an undo.
+const BEFORE: &str = "dns-before.json";
+
+/// Puts the step's node into every name. Records of addresses that are not this run's nodes are changed in place, or removed
+/// in the same transaction; so a name is never empty and never points at a stranger.
+pub(super) struct Point;
+
+/// What is there, and what has to change.
+struct Difference {
+    zone: Zone,
+    names: Vec<String>,
+    earlier: Vec<Record>,
+    batch: Batch,
+}
+
+impl Point {
+    async fn difference(cx: &StepContext<'_>) -> Result<Difference> {
+        let dns = &cx.settings().dns;
+        let invisible =
+            || Error::fatal(format!("zone {} is not visible", dns.zone)).remedy("check CLOUDFLARE_API_TOKEN");
+        let zone = cx.world.dns.zone(&dns.zone).await?.ok_or_else(invisible)?;
+        let earlier = cx.world.dns.records(&zone, &dns.hosts).await?;
+        let this = cx.facts.address(FactKind::NodeAddress, &cx.node()?.key)?.to_string();
+        let servers =
+            cx.world.cloud.servers(&crate::world::selector(&cx.settings().cluster, Some(&cx.place.run.id))).await?;
+        let living: BTreeSet<String> = servers.iter().filter_map(|s| s.public_ip.map(|ip| ip.to_string())).collect();
+        let mut batch = Batch::default();
+        for host in &dns.hosts {
+            let wanted = Self::wanted(cx, host, &this);
+            Self::host(&mut batch, &earlier, &wanted, &living);
+        }
+        let mut names = dns.hosts.clone();
+        names.sort();
+        Ok(Difference { zone, names, earlier, batch })
+    }
+
+    fn wanted(cx: &StepContext<'_>, host: &str, address: &str) -> NewRecord {
+        NewRecord {
+            kind: "A".to_owned(),
+            name: host.to_owned(),
+            content: address.to_owned(),
+            proxied: cx.settings().dns.proxied,
+            ttl: 1,
+            comment: format!("relight {} {}", cx.settings().cluster, cx.place.run.id),
+        }
+    }
+
+    fn host(batch: &mut Batch, earlier: &[Record], wanted: &NewRecord, living: &BTreeSet<String>) {
+        let address = |r: &&Record| r.name == wanted.name && matches!(r.kind.as_str(), "A" | "AAAA");
+        let mut stale: Vec<&Record> = Vec::new();
+        let mut here = false;
+        for record in earlier.iter().filter(address) {
+            if record.kind == "A" && record.content == wanted.content {
+                if record.proxied != wanted.proxied {
+                    batch.patches.push((record.id.clone(), wanted.clone()));
+                }
+                here = true;
+            } else if record.kind != "A" || !living.contains(&record.content) {
+                stale.push(record);
+            }
+        }
+        if !here {
+            match stale.iter().position(|r| r.kind == "A") {
+                Some(i) => batch.patches.push((stale.swap_remove(i).id.clone(), wanted.clone())),
+                None => batch.posts.push(wanted.clone()),
+            }
+        }
+        batch.deletes.extend(stale.iter().map(|r| r.id.clone()));
+    }
+
+    async fn save(cx: &StepContext<'_>, earlier: &[Record]) -> Result<()> {
+        if access::kept(cx, BEFORE).await?.is_some() {
+            return Ok(());
+        }
+        let record = |r: &Record| json!({ "type": r.kind, "name": r.name, "content": r.content, "proxied": r.proxied, "ttl": r.ttl });
+        let text = Value::Array(earlier.iter().map(record).collect()).to_string();
+        let written = cx.world.files.write(BEFORE, text.as_bytes()).await;
+        written.map_err(|e| access::file_error(cx, BEFORE, &e))
+    }
+}
+
+/// The exact records wanted, so that a person can make them by hand when Cloudflare's API is down.
+fn by_hand(cx: &StepContext<'_>) -> String {
+    let dns = &cx.settings().dns;
+    let mut text = String::from("records wanted:");
+    for host in &dns.hosts {
+        for node in &cx.settings().nodes {
+            if let Some(address) = cx.facts.find(FactKind::NodeAddress, Some(&node.key)) {
+                let _ = write!(text, " {host} A {address} {};", if dns.proxied { "proxied" } else { "not proxied" });
+            }
+        }
+    }
+    text
+}
+
+#[async_trait]
+impl Action for Point {
+    fn describe(&self, place: &Place<'_>) -> String {
+        if place.run.mode == Mode::Rehearsal {
+            return format!("leave zone {} alone: a rehearsal does not touch it", place.settings.dns.zone);
+        }
+        format!("point {} at {}", place.settings.dns.hosts.join(", "), node_name(place))
+    }
+    fn inputs(&self, place: &Place<'_>) -> Value {
+        let dns = &place.settings.dns;
+        json!({ "zone": dns.zone, "hosts": dns.hosts, "proxied": dns.proxied })
+    }
+    fn uses(&self) -> &'static [FactKind] {
+        &[FactKind::NodeAddress]
+    }
+    async fn check(&self, cx: &StepContext<'_>) -> Result<Check> {
+        if cx.place.run.mode == Mode::Rehearsal {
+            return Ok(Check::Done(Facts::none()));
+        }
+        let difference = Self::difference(cx).await.map_err(|error| match error.class {
+            Class::Transient => Error { what: format!("{}; {}", error.what, by_hand(cx)), ..error },
+            _ => error,
+        })?;
+        if difference.batch.is_empty() {
+            return Ok(Check::Done(Facts::none()));
+        }
+        let batch = &difference.batch;
+        let counts = [("changed", batch.patches.len()), ("made", batch.posts.len()), ("removed", batch.deletes.len())];
+        let words: Vec<_> = counts.iter().filter(|(_, n)| *n > 0).map(|(word, n)| format!("{n} {word}")).collect();
+        Ok(Check::Needed(format!("records to be {}", words.join(", "))))
+    }
+    async fn apply(&self, cx: &StepContext<'_>) -> Result<()> {
+        let difference = Self::difference(cx).await?;
+        if difference.batch.is_empty() {
+            return Ok(());
+        }
+        Self::save(cx, &difference.earlier).await?;
+        let target = Target::Dns { zone: difference.zone.name.clone(), names: difference.names };
+        let permit = cx.effects.permit(target, &self.describe(&cx.place)).await?;
+        match cx.world.dns.change(&permit, &difference.zone, &difference.batch).await {
+            // Two nodes that enter at once may have met: what one read, the other has changed.
+            Err(error) if ["81044", "81057", "81058"].iter().any(|code| error.is(code)) => {
+                Err(Error { class: Class::Transient, ..error })
+            }
+            other => other,
+        }
+    }
+}

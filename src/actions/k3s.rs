@@ -1,0 +1,290 @@
+//! `k3s.digest`, `k3s.install`, `k3s.start`, `k3s.voters`, `kubeconfig.fetch`: from a hardened node to a control plane.
+
+use super::access::{self, K3S_TOKEN, KUBECONFIG};
+use super::node::{node_name, well};
+use super::{Action, Check, FactKind, Facts, Place, StepContext};
+use crate::config::NetworkSettings;
+use crate::world::{self, Class, Ended, Error, Get, Result, Secret, Target};
+use async_trait::async_trait;
+use serde_json::{json, Value};
+use std::collections::BTreeMap;
+
+/// Where K3s publishes its releases; a release has a checksum file beside the binary.
+/// Source: K3s' install script (GITHUB_URL, `sha256sum-amd64.txt`).
+const RELEASES: &str = "https://github.com/k3s-io/k3s/releases/download";
+
+/// Fetches the digest of the pinned release's binary once, so that all nodes run the same.
+pub(super) struct ReleaseDigest;
+
+impl ReleaseDigest {
+    fn url(place: &Place<'_>) -> String {
+        format!("{RELEASES}/{}/sha256sum-amd64.txt", place.settings.k3s.version.replace('+', "%2B"))
+    }
+
+    /// Release files are behind redirects to a storage host.
+    async fn fetch(cx: &StepContext<'_>) -> Result<String> {
+        let mut url = Self::url(&cx.place);
+        for _ in 0..5 {
+            let get = Get { url: url.clone(), node: None, timeout: cx.settings().timeouts.probe };
+            let reply = cx.world.http.get(&get).await?;
+            match (reply.status, reply.location) {
+                (200, _) => return Ok(String::from_utf8_lossy(&reply.body).into_owned()),
+                (301 | 302 | 303 | 307 | 308, Some(next)) => url = next,
+                (404, _) => {
+                    return Err(
+                        Error::fatal(format!("{url} does not exist")).remedy("check `k3s.version` in relight.yaml")
+                    )
+                }
+                (status, _) => return Err(Error::transient(format!("{url} answers {status}"))),
+            }
+        }
+        Err(Error::fatal(format!("{url} redirects for ever")).remedy("pin `k3s.sha256` in relight.yaml"))
+    }
+}
+
+#[async_trait]
+impl Action for ReleaseDigest {
+    fn describe(&self, place: &Place<'_>) -> String {
+        format!("pin the digest of K3s {}", place.settings.k3s.version)
+    }
+    fn inputs(&self, place: &Place<'_>) -> Value {
+        json!({ "version": place.settings.k3s.version, "sha256": place.settings.k3s.sha256 })
+    }
+    fn provides(&self) -> &'static [FactKind] {
+        &[FactKind::K3sDigest]
+    }
+    async fn check(&self, cx: &StepContext<'_>) -> Result<Check> {
+        let done = |digest: &str| Ok(Check::Done(Facts::none().with(FactKind::K3sDigest, digest)));
+        if let Some(pinned) = &cx.settings().k3s.sha256 {
+            return done(pinned);
+        }
+        if let Some(frozen) = cx.facts.find(FactKind::K3sDigest, None) {
+            return done(frozen);
+        }
+        let list = Self::fetch(cx).await?;
+        let line = list.lines().find_map(|line| line.strip_suffix(" k3s").map(str::trim));
+        match line.filter(|digest| digest.len() == 64 && digest.chars().all(|c| c.is_ascii_hexdigit())) {
+            Some(digest) => done(digest),
+            None => {
+                Err(Error::fatal("the release's checksum file names no k3s").remedy("pin `k3s.sha256` in relight.yaml"))
+            }
+        }
+    }
+    async fn apply(&self, _cx: &StepContext<'_>) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// What of K3s a step brings about on its node.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum OnNode {
+    /// Binary, unit and configuration are there.
+    Install,
+    /// It runs, and its API server answers.
+    Start,
+}
+
+impl OnNode {
+    async fn config(cx: &StepContext<'_>, token: &str) -> Result<Value> {
+        let (settings, node) = (cx.settings(), &cx.node()?.key);
+        let first = access::first(cx)?;
+        let mut san = Vec::new();
+        for n in &settings.nodes {
+            san.push(cx.facts.address(FactKind::NodeAddress, &n.key)?.to_string());
+            san.push(cx.facts.address(FactKind::PeerAddress, &n.key)?.to_string());
+        }
+        san.dedup();
+        let mut config = json!({
+            "token": token,
+            "node-name": cx.place.server_name(node),
+            "node-ip": cx.facts.address(FactKind::PeerAddress, node)?.to_string(),
+            "node-external-ip": cx.facts.address(FactKind::NodeAddress, node)?.to_string(),
+            "tls-san": san,
+            "cluster-cidr": settings.k3s.pod_cidr,
+            "service-cidr": settings.k3s.service_cidr,
+            "secrets-encryption": settings.k3s.secrets_encryption,
+            "disable": ["servicelb"],
+            "write-kubeconfig-mode": "0600",
+            "etcd-snapshot-schedule-cron": settings.k3s.snapshots.schedule,
+            "etcd-snapshot-retention": settings.k3s.snapshots.retention,
+            "kubelet-arg": ["container-log-max-size=10Mi", "container-log-max-files=3"],
+        });
+        let Some(map) = config.as_object_mut() else { return Ok(config) };
+        if node == first {
+            map.insert("cluster-init".to_owned(), json!(true));
+        } else {
+            let server = cx.facts.address(FactKind::PeerAddress, first)?;
+            map.insert("server".to_owned(), json!(format!("https://{server}:6443")));
+        }
+        if matches!(settings.cloud.network, NetworkSettings::Public) {
+            map.insert("flannel-external-ip".to_owned(), json!(true));
+        }
+        if let Some(s3) = settings.k3s.snapshots.s3.as_ref().filter(|_| cx.place.run.mode == super::Mode::Live) {
+            let text = |secret: Secret| secret.expose_str().unwrap_or_default().to_owned();
+            map.insert("etcd-s3".to_owned(), json!(true));
+            map.insert("etcd-s3-endpoint".to_owned(), json!(s3.endpoint));
+            map.insert("etcd-s3-bucket".to_owned(), json!(s3.bucket));
+            map.insert("etcd-s3-access-key".to_owned(), json!(text(cx.world.secrets.resolve(&s3.access_key).await?)));
+            map.insert("etcd-s3-secret-key".to_owned(), json!(text(cx.world.secrets.resolve(&s3.secret_key).await?)));
+            for (key, value) in [("etcd-s3-region", &s3.region), ("etcd-s3-folder", &s3.folder)] {
+                value.as_ref().map(|v| map.insert(key.to_owned(), json!(v)));
+            }
+        }
+        Ok(config)
+    }
+
+    async fn input(cx: &StepContext<'_>) -> Result<BTreeMap<String, Secret>> {
+        let seed = access::random_seed(cx);
+        let token = access::kept_or(cx, K3S_TOKEN, || Ok(Secret::new(hex::encode(seed)))).await?;
+        let config = Self::config(cx, token.expose_str().unwrap_or_default()).await?;
+        let k3s = &cx.settings().k3s;
+        let traefik = match &k3s.traefik {
+            Some(path) => std::fs::read_to_string(cx.settings().base.join(path))
+                .map_err(|e| Error::fatal(format!("{}: {e}", path.display())).remedy("check `k3s.traefik`"))?,
+            None => String::new(),
+        };
+        let role = if cx.node()?.key == access::first(cx)? { "first" } else { "join" };
+        let url = format!("{RELEASES}/{}/k3s", k3s.version.replace('+', "%2B"));
+        let pairs = [
+            ("VERSION", k3s.version.clone()),
+            ("SHA256", cx.facts.text(FactKind::K3sDigest, None)?.to_owned()),
+            ("URL", url),
+            ("CONFIG_JSON", config.to_string()),
+            ("TRAEFIK", traefik),
+            ("ROLE", role.to_owned()),
+        ];
+        Ok(pairs.into_iter().map(|(key, value)| (key.to_owned(), Secret::new(value))).collect())
+    }
+
+    async fn look(cx: &StepContext<'_>) -> Result<Ended> {
+        let host = access::host(cx, &cx.node()?.key).await?;
+        let script = access::script(cx, "k3s.sh", "check", Self::input(cx).await?)?;
+        well("k3s.sh", "check", cx.world.shell.look(&host, &script).await?)
+    }
+}
+
+#[async_trait]
+impl Action for OnNode {
+    fn describe(&self, place: &Place<'_>) -> String {
+        let first = place.settings.first().map(|n| &n.key) == place.node.map(|n| &n.key);
+        let (node, version) = (node_name(place), &place.settings.k3s.version);
+        match (self, first) {
+            (Self::Install, _) => format!("install K3s {version} on {node}"),
+            (Self::Start, true) => format!("start the cluster on {node}"),
+            (Self::Start, false) => format!("join {node} to the cluster"),
+        }
+    }
+    fn inputs(&self, place: &Place<'_>) -> Value {
+        let k3s = &place.settings.k3s;
+        json!({
+            "version": k3s.version, "cidrs": [k3s.pod_cidr, k3s.service_cidr], "encryption": k3s.secrets_encryption,
+            "snapshots": format!("{:?}", k3s.snapshots),
+            "script": place.scripts.get("k3s.sh").map(|b| world::sha256_hex(b.as_bytes())),
+        })
+    }
+    fn uses(&self) -> &'static [FactKind] {
+        &[FactKind::NodeAddress, FactKind::PeerAddress, FactKind::K3sDigest]
+    }
+    async fn check(&self, cx: &StepContext<'_>) -> Result<Check> {
+        let ended = Self::look(cx).await?;
+        let why = ended.value("why").unwrap_or_default().to_owned();
+        let state = ended.value("state").unwrap_or_default().to_owned();
+        let ready = ended.value("ready") == Some("yes");
+        Ok(match (self, state.as_str()) {
+            (_, "absent") => Check::Needed("K3s is not installed".to_owned()),
+            (_, "differs") => Check::Needed(format!("K3s is not as configured: {why}")),
+            (Self::Install, _) => Check::Done(Facts::none()),
+            (Self::Start, "running") if ready => Check::Done(Facts::none()),
+            (Self::Start, "running" | "starting") => Check::Pending(format!("K3s is starting {why}").trim().to_owned()),
+            (Self::Start, "installed" | "failed") => Check::Needed(format!("K3s does not run {why}").trim().to_owned()),
+            (Self::Start, other) => Check::Refused(format!("k3s.sh check told an unknown state {other}")),
+        })
+    }
+    async fn apply(&self, cx: &StepContext<'_>) -> Result<()> {
+        let host = access::host(cx, &cx.node()?.key).await?;
+        let verb = match self {
+            Self::Install => "install",
+            Self::Start => "start",
+        };
+        let script = access::script(cx, "k3s.sh", verb, Self::input(cx).await?)?;
+        let permit = cx.effects.permit(Target::Node { address: host.address }, &format!("k3s.sh {verb}")).await?;
+        well("k3s.sh", verb, cx.world.shell.run(&permit, &host, &script).await?).map(|_| ())
+    }
+}
+
+/// Waits until every node is a voting member of etcd.
+pub(super) struct Voters;
+
+#[async_trait]
+impl Action for Voters {
+    fn describe(&self, place: &Place<'_>) -> String {
+        format!("wait for {} voting etcd members", place.settings.nodes.len())
+    }
+    fn inputs(&self, place: &Place<'_>) -> Value {
+        json!({ "nodes": place.settings.nodes.len() })
+    }
+    fn uses(&self) -> &'static [FactKind] {
+        &[FactKind::NodeAddress]
+    }
+    async fn check(&self, cx: &StepContext<'_>) -> Result<Check> {
+        let host = access::host(cx, access::first(cx)?).await?;
+        let script = access::script(cx, "etcd.sh", "check", BTreeMap::new())?;
+        let ended = well("etcd.sh", "check", cx.world.shell.look(&host, &script).await?)?;
+        let count = |key: &str| ended.value(key).and_then(|v| v.parse::<usize>().ok()).unwrap_or_default();
+        let (voters, learners, wanted) = (count("voters"), count("learners"), cx.settings().nodes.len());
+        Ok(match voters == wanted && learners == 0 {
+            true => Check::Done(Facts::none()),
+            false => Check::Pending(format!("{voters} of {wanted} etcd members vote, {learners} learn")),
+        })
+    }
+    async fn apply(&self, _cx: &StepContext<'_>) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Fetches the admin kubeconfig into the run's secrets.
+pub(super) struct Kubeconfig;
+
+impl Kubeconfig {
+    async fn fetch(cx: &StepContext<'_>) -> Result<Option<Secret>> {
+        let host = access::host(cx, access::first(cx)?).await?;
+        let script = access::script(cx, "kubeconfig.sh", "check", BTreeMap::new())?;
+        match cx.world.shell.look(&host, &script).await {
+            Ok(ended) if ended.exit == 0 && !ended.stdout.trim().is_empty() => Ok(Some(Secret::new(ended.stdout))),
+            Ok(_) => Ok(None),
+            Err(error) if error.class == Class::Transient => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+#[async_trait]
+impl Action for Kubeconfig {
+    fn describe(&self, _place: &Place<'_>) -> String {
+        "fetch the admin kubeconfig into the run's secrets".to_owned()
+    }
+    fn inputs(&self, _place: &Place<'_>) -> Value {
+        json!({})
+    }
+    fn provides(&self) -> &'static [FactKind] {
+        &[FactKind::Kubeconfig]
+    }
+    fn uses(&self) -> &'static [FactKind] {
+        &[FactKind::NodeAddress]
+    }
+    async fn check(&self, cx: &StepContext<'_>) -> Result<Check> {
+        let Some(wanted) = Self::fetch(cx).await? else {
+            return Ok(Check::Pending("the kubeconfig is not there yet".to_owned()));
+        };
+        let kept = access::kept(cx, KUBECONFIG).await?;
+        if kept.as_ref().map(Secret::expose) != Some(wanted.expose()) {
+            return Ok(Check::Needed("the kubeconfig".to_owned()));
+        }
+        Ok(Check::Done(Facts::none().with(FactKind::Kubeconfig, world::sha256_hex(wanted.expose()))))
+    }
+    async fn apply(&self, cx: &StepContext<'_>) -> Result<()> {
+        let gone = || Error::transient("the kubeconfig is not there");
+        let kubeconfig = Self::fetch(cx).await?.ok_or_else(gone)?;
+        access::keep(cx, KUBECONFIG, &kubeconfig).await
+    }
+}

@@ -1,0 +1,226 @@
+//! `manifests.apply` and `secrets.apply`: objects by server-side apply, in dependency order, concurrent inside a rank.
+
+use super::rank::{self, Part};
+use super::{access, Action, Check, FactKind, Facts, Place, StepContext};
+use crate::config::{self, Manifest, SecretContent, SecretSettings};
+use crate::world::{self, ApiAt, Class, Error, Kind, Permit, Result, Scope, Target};
+use async_trait::async_trait;
+use base64::Engine as _;
+use futures::stream::{self, StreamExt, TryStreamExt};
+use serde_json::{json, Value};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Requests at once inside a rank: more only queue in the API server.
+const AT_ONCE: usize = 16;
+/// The annotation that says which version of an object relight applied last.
+const APPLIED: &str = "relight/applied";
+/// Pause between looks at a definition that is being established.
+const ESTABLISH: Duration = Duration::from_millis(300);
+
+/// The manifests of the configuration, sorted for applying.
+pub(super) fn manifests(place: &Place<'_>) -> Result<Vec<Manifest>> {
+    let mut all = config::manifests(place.settings)
+        .map_err(|problems| Error::refused(problems.to_string()).remedy("mend the manifests, then `relight resume`"))?;
+    all.sort_by(rank::compare);
+    Ok(all)
+}
+
+/// The object as it is sent: with the digest of what the configuration says of it.
+fn marked(object: &Value) -> (Value, String) {
+    let digest = world::label_digest(&world::sha256_hex(object.to_string().as_bytes()));
+    let mut object = object.clone();
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        let annotations = metadata.entry("annotations").or_insert_with(|| json!({}));
+        annotations[APPLIED] = json!(digest);
+    }
+    (object, digest)
+}
+
+/// The objects that are not there as relight last applied them. One list a kind.
+pub(super) async fn missing<'a>(
+    cx: &StepContext<'_>,
+    at: &ApiAt,
+    objects: &'a [Manifest],
+) -> Result<Vec<&'a Manifest>> {
+    let kinds: BTreeSet<Kind> = objects.iter().map(|m| rank::kind(&m.object)).collect();
+    let mut there = BTreeMap::new();
+    for kind in kinds {
+        for object in cx.world.cluster.list(at, &kind, &Scope::default()).await? {
+            let applied = object.pointer("/metadata/annotations").and_then(|a| a.get(APPLIED)).and_then(Value::as_str);
+            let key = (kind.clone(), rank::namespace(&object).map(str::to_owned), rank::name(&object).to_owned());
+            there.insert(key, applied.map(str::to_owned));
+        }
+    }
+    let is_missing = |m: &&Manifest| {
+        let key =
+            (rank::kind(&m.object), rank::namespace(&m.object).map(str::to_owned), rank::name(&m.object).to_owned());
+        there.get(&key) != Some(&Some(marked(&m.object).1))
+    };
+    Ok(objects.iter().filter(is_missing).collect())
+}
+
+/// Applies objects rank by rank. Definitions are waited for before their objects follow.
+pub(super) async fn apply(cx: &StepContext<'_>, at: &ApiAt, objects: &[&Manifest]) -> Result<()> {
+    if objects.is_empty() {
+        return Ok(());
+    }
+    let titles: Vec<_> = objects.iter().map(|m| rank::title(&m.object)).collect();
+    let target = Target::Objects { address: at.host.address, what: titles.join(", ") };
+    let permit = cx.effects.permit(target, &format!("apply {} objects", objects.len())).await?;
+    let mut ranks: BTreeMap<usize, Vec<&Manifest>> = BTreeMap::new();
+    for object in objects {
+        ranks.entry(rank::rank(&object.object)).or_default().push(object);
+    }
+    for of_rank in ranks.into_values() {
+        let mut calls = Vec::with_capacity(of_rank.len());
+        for object in &of_rank {
+            calls.push(one(cx, at, &permit, object));
+        }
+        stream::iter(calls).buffer_unordered(AT_ONCE).try_collect::<Vec<()>>().await?;
+        for object in of_rank {
+            if rank::kind(&object.object).kind == "CustomResourceDefinition" {
+                established(cx, at, rank::name(&object.object)).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn one(cx: &StepContext<'_>, at: &ApiAt, permit: &Permit, manifest: &Manifest) -> Result<()> {
+    let (object, _) = marked(&manifest.object);
+    let applied = cx.world.cluster.apply(permit, at, &object, false).await;
+    applied.map(|_| ()).map_err(|error| {
+        let place = format!("{}:{}", manifest.file.display(), manifest.line);
+        Error { what: format!("{} ({place}): {}", rank::title(&manifest.object), error.what), ..error }
+    })
+}
+
+async fn established(cx: &StepContext<'_>, at: &ApiAt, name: &str) -> Result<()> {
+    let kind = Kind::new("apiextensions.k8s.io/v1", "CustomResourceDefinition");
+    loop {
+        let definition = cx.world.cluster.get(at, &kind, None, name).await?.unwrap_or_default();
+        let conditions = definition.pointer("/status/conditions").and_then(Value::as_array);
+        if conditions.into_iter().flatten().any(|c| c["type"] == "Established" && c["status"] == "True") {
+            return Ok(());
+        }
+        cx.effects.progress(&format!("definition {name} is being established"));
+        cx.world.clock.sleep(ESTABLISH).await;
+    }
+}
+
+/// Applies one part of the manifests.
+pub(super) struct Apply(pub(super) Part);
+
+impl Apply {
+    fn objects(&self, place: &Place<'_>) -> Result<Vec<Manifest>> {
+        let order = &place.settings.manifests.order;
+        Ok(manifests(place)?.into_iter().filter(|m| self.0.holds(&m.object, order)).collect())
+    }
+}
+
+#[async_trait]
+impl Action for Apply {
+    fn describe(&self, place: &Place<'_>) -> String {
+        let count = self.objects(place).map_or(0, |o| o.len());
+        match self.0 {
+            Part::Foundation => format!("apply namespaces, roles and definitions ({count} objects)"),
+            Part::Rest => format!("apply the other manifests ({count} objects)"),
+        }
+    }
+    fn inputs(&self, place: &Place<'_>) -> Value {
+        let objects = self.objects(place).unwrap_or_default();
+        json!(objects.iter().map(|m| marked(&m.object).1).collect::<Vec<_>>())
+    }
+    fn uses(&self) -> &'static [FactKind] {
+        &[FactKind::NodeAddress, FactKind::Kubeconfig]
+    }
+    async fn check(&self, cx: &StepContext<'_>) -> Result<Check> {
+        let at = access::api(cx, access::first(cx)?).await?;
+        let objects = self.objects(&cx.place)?;
+        look(cx, &at, &objects).await
+    }
+    async fn apply(&self, cx: &StepContext<'_>) -> Result<()> {
+        let at = access::api(cx, access::first(cx)?).await?;
+        let objects = self.objects(&cx.place)?;
+        let missing = missing(cx, &at, &objects).await?;
+        apply(cx, &at, &missing).await
+    }
+}
+
+async fn look(cx: &StepContext<'_>, at: &ApiAt, objects: &[Manifest]) -> Result<Check> {
+    match missing(cx, at, objects).await {
+        Ok(missing) if missing.is_empty() => Ok(Check::Done(Facts::none())),
+        Ok(missing) => Ok(Check::Needed(format!("{} of {} objects", missing.len(), objects.len()))),
+        Err(error) if error.class == Class::Transient => Ok(Check::Pending(error.what)),
+        Err(error) => Err(error),
+    }
+}
+
+/// Makes the Kubernetes Secrets of the configuration.
+pub(super) struct Secrets;
+
+impl Secrets {
+    async fn object(cx: &StepContext<'_>, secret: &SecretSettings) -> Result<Value> {
+        let encode = |bytes: &[u8]| base64::engine::general_purpose::STANDARD.encode(bytes);
+        let (kind, data) = match &secret.content {
+            SecretContent::Keys { kind, keys } => {
+                let mut data = BTreeMap::new();
+                for (key, from) in keys {
+                    data.insert(key.clone(), encode(cx.world.secrets.resolve(from).await?.expose()));
+                }
+                (kind.clone(), data)
+            }
+            SecretContent::Registry { server, username, password } => {
+                let password = cx.world.secrets.resolve(password).await?;
+                let password = password.expose_str().unwrap_or_default();
+                let auth = encode(format!("{username}:{password}").as_bytes());
+                let entry = json!({ "username": username, "password": password, "auth": auth });
+                let config = json!({ "auths": { server: entry } }).to_string();
+                let data = [(".dockerconfigjson".to_owned(), encode(config.as_bytes()))].into_iter().collect();
+                ("kubernetes.io/dockerconfigjson".to_owned(), data)
+            }
+        };
+        Ok(json!({
+            "apiVersion": "v1", "kind": "Secret", "type": kind, "data": data,
+            "metadata": { "namespace": secret.namespace, "name": secret.name },
+        }))
+    }
+
+    async fn objects(cx: &StepContext<'_>) -> Result<Vec<Manifest>> {
+        let mut all = Vec::new();
+        for secret in &cx.settings().secrets {
+            let object = Self::object(cx, secret).await?;
+            all.push(Manifest { file: PathBuf::from("relight.yaml"), line: 0, object });
+        }
+        Ok(all)
+    }
+}
+
+#[async_trait]
+impl Action for Secrets {
+    fn describe(&self, place: &Place<'_>) -> String {
+        let names: Vec<_> = place.settings.secrets.iter().map(|s| format!("{}/{}", s.namespace, s.name)).collect();
+        format!("make the secrets {}", names.join(", "))
+    }
+    fn inputs(&self, place: &Place<'_>) -> Value {
+        // Where values come from, not what they are.
+        let text = |s: &SecretSettings| world::sha256_hex(format!("{s:?}").as_bytes());
+        json!(place.settings.secrets.iter().map(text).collect::<Vec<_>>())
+    }
+    fn uses(&self) -> &'static [FactKind] {
+        &[FactKind::NodeAddress, FactKind::Kubeconfig]
+    }
+    async fn check(&self, cx: &StepContext<'_>) -> Result<Check> {
+        let at = access::api(cx, access::first(cx)?).await?;
+        let objects = Self::objects(cx).await?;
+        look(cx, &at, &objects).await
+    }
+    async fn apply(&self, cx: &StepContext<'_>) -> Result<()> {
+        let at = access::api(cx, access::first(cx)?).await?;
+        let objects = Self::objects(cx).await?;
+        let missing = missing(cx, &at, &objects).await?;
+        apply(cx, &at, &missing).await
+    }
+}

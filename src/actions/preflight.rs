@@ -1,0 +1,201 @@
+//! `preflight.check`: everything that can be known to be wrong before anything is touched, all findings at once.
+
+use super::manifests::manifests;
+use super::{Action, Check, FactKind, Facts, Place, StepContext};
+use crate::config::{SecretContent, Settings};
+use crate::world::{self, Class, Error, Result, SecretFrom, ServerType, ThingKind};
+use async_trait::async_trait;
+use serde_json::{json, Value};
+use std::collections::BTreeSet;
+
+/// Looks, and changes nothing.
+pub(super) struct Preflight;
+
+/// Problems with their remedies; whatever cannot be asked just now is an error, and asked again.
+#[derive(Default)]
+struct Findings {
+    problems: Vec<String>,
+    warnings: Vec<String>,
+}
+
+impl Findings {
+    fn problem(&mut self, what: impl Into<String>, remedy: &str) {
+        self.problems.push(format!("{}; {remedy}", what.into()));
+    }
+
+    /// Takes an answer; an error that another try may mend is passed on, any other is a finding.
+    fn take<T>(&mut self, answer: Result<T>) -> Result<Option<T>> {
+        match answer {
+            Ok(value) => Ok(Some(value)),
+            Err(error) if matches!(error.class, Class::Transient | Class::Unknown) => Err(error),
+            Err(Error { what, remedy, .. }) => {
+                let text = if remedy.is_empty() { what } else { format!("{what}; {remedy}") };
+                if !self.problems.contains(&text) {
+                    self.problems.push(text);
+                }
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// Every source of a secret that the run will need.
+pub(super) fn sources(settings: &Settings) -> Vec<(String, SecretFrom)> {
+    let mut all = Vec::new();
+    for secret in &settings.secrets {
+        let title = format!("{}/{}", secret.namespace, secret.name);
+        match &secret.content {
+            SecretContent::Keys { keys, .. } => {
+                all.extend(keys.iter().map(|(key, from)| (format!("{title} {key}"), from.clone())));
+            }
+            SecretContent::Registry { password, .. } => all.push((format!("{title} password"), password.clone())),
+        }
+    }
+    if let Some(s3) = &settings.k3s.snapshots.s3 {
+        all.push(("snapshot access key".to_owned(), s3.access_key.clone()));
+        all.push(("snapshot secret key".to_owned(), s3.secret_key.clone()));
+    }
+    all
+}
+
+async fn local(cx: &StepContext<'_>, found: &mut Findings) -> Result<()> {
+    for (title, from) in sources(cx.settings()) {
+        if let Err(error) = cx.world.secrets.resolve(&from).await {
+            found.problem(format!("secret {title}: {}", error.what), &error.remedy);
+        }
+    }
+    found.take(manifests(&cx.place))?;
+    Ok(())
+}
+
+async fn cloud(cx: &StepContext<'_>, found: &mut Findings) -> Result<()> {
+    let cloud = &cx.world.cloud;
+    if found.take(cloud.prove_writable().await)?.is_none() {
+        return Ok(());
+    }
+    let settings = &cx.settings().cloud;
+    if let Some(types) = found.take(cloud.server_types(&settings.server_types).await)? {
+        orderable(settings, &types, found);
+        for architecture in types.iter().map(|t| t.architecture.as_str()).collect::<BTreeSet<_>>() {
+            if found.take(cloud.image_exists(&settings.image, architecture).await)? == Some(false) {
+                let what = format!("image {} does not exist for {architecture}", settings.image);
+                found.problem(what, "check `cloud.image`");
+            }
+        }
+    }
+    names(cx, found).await?;
+    if let Some(count) = found.take(cloud.primary_ip_count().await)? {
+        let after = count + cx.settings().nodes.len();
+        found.warnings.push(format!("the project will hold {after} primary IPs; quotas cannot be asked for"));
+    }
+    Ok(())
+}
+
+fn orderable(settings: &crate::config::CloudSettings, types: &[ServerType], found: &mut Findings) {
+    for name in settings.server_types.iter().filter(|n| !types.iter().any(|t| t.name == **n)) {
+        found.problem(format!("server type {name} does not exist"), "check `cloud.server_types`");
+    }
+    let sold = |t: &ServerType| {
+        let here = t.locations.iter().filter(|l| settings.locations.contains(&l.location));
+        here.filter(|l| l.unavailable_after.is_none()).any(|l| l.available)
+    };
+    let types: Vec<_> = types.iter().filter(|t| settings.server_types.contains(&t.name)).collect();
+    if !types.is_empty() && !types.iter().any(|t| sold(t)) {
+        found.problem(
+            format!(
+                "none of {} can be ordered in {} now",
+                settings.server_types.join(", "),
+                settings.locations.join(", ")
+            ),
+            "add another of `cloud.server_types` or `cloud.locations`",
+        );
+    }
+}
+
+/// Names that foreign things hold.
+async fn names(cx: &StepContext<'_>, found: &mut Findings) -> Result<()> {
+    let cluster = &cx.settings().cluster;
+    let Some(servers) = found.take(cx.world.cloud.servers("").await)? else { return Ok(()) };
+    for node in &cx.settings().nodes {
+        let name = cx.place.server_name(&node.key);
+        let foreign = |s: &&world::Server| s.name == name && !world::of_cluster(&s.labels, cluster);
+        if let Some(server) = servers.iter().find(foreign) {
+            found.problem(
+                format!("server {name} (id {}) exists and does not carry this cluster's labels", server.id),
+                "rename or delete it, or give the cluster another name",
+            );
+        }
+    }
+    for (kind, suffix) in
+        [(ThingKind::Network, "net"), (ThingKind::Firewall, "nodes"), (ThingKind::PlacementGroup, "spread")]
+    {
+        let name = cx.place.name(suffix);
+        let things = found.take(cx.world.cloud.things(kind, "").await)?.unwrap_or_default();
+        if things.iter().any(|t| t.name == name && !world::of_cluster(&t.labels, cluster)) {
+            let kind = kind.word().replace('_', " ");
+            found.problem(
+                format!("{kind} {name} exists and does not carry this cluster's labels"),
+                "rename or delete it",
+            );
+        }
+    }
+    Ok(())
+}
+
+async fn dns(cx: &StepContext<'_>, found: &mut Findings) -> Result<Option<String>> {
+    let (api, settings) = (&cx.world.dns, &cx.settings().dns);
+    if found.take(api.prove_token().await)?.is_none() {
+        return Ok(None);
+    }
+    let Some(zone) = found.take(api.zone(&settings.zone).await)? else { return Ok(None) };
+    let Some(zone) = zone else {
+        let what = format!("zone {} is not visible to the Cloudflare token", settings.zone);
+        found.problem(what, "check `dns.zone` and the token's zone permissions");
+        return Ok(None);
+    };
+    found.take(api.prove_writable(&zone).await)?;
+    if let Some(records) = found.take(api.records(&zone, &settings.hosts).await)? {
+        for record in records.iter().filter(|r| r.kind == "CNAME") {
+            let what = format!("{} is a CNAME to {}, which forbids an address beside it", record.name, record.content);
+            found.problem(what, "delete that record at Cloudflare");
+        }
+    }
+    match (found.take(api.ssl_mode(&zone).await)?.flatten(), &settings.ssl) {
+        (Some(mode), Some(wanted)) if mode != *wanted => {
+            let what = format!("the zone's SSL mode is {mode}, the configuration says {wanted}");
+            found.problem(what, "change one of them");
+        }
+        (None, Some(_)) => found.warnings.push("the token may not read the zone's SSL mode".to_owned()),
+        _ => {}
+    }
+    Ok(Some(zone.id))
+}
+
+#[async_trait]
+impl Action for Preflight {
+    fn describe(&self, _place: &Place<'_>) -> String {
+        "check tokens, zone, stock, names, secrets and manifests; touch nothing".to_owned()
+    }
+    fn inputs(&self, place: &Place<'_>) -> Value {
+        json!({ "cluster": place.settings.cluster, "zone": place.settings.dns.zone })
+    }
+    fn provides(&self) -> &'static [FactKind] {
+        &[FactKind::ZoneId]
+    }
+    async fn check(&self, cx: &StepContext<'_>) -> Result<Check> {
+        let mut found = Findings::default();
+        local(cx, &mut found).await?;
+        cloud(cx, &mut found).await?;
+        let zone = dns(cx, &mut found).await?;
+        for warning in &found.warnings {
+            cx.effects.progress(warning);
+        }
+        if !found.problems.is_empty() {
+            return Ok(Check::Refused(found.problems.join("\n")));
+        }
+        Ok(Check::Done(Facts::none().with(FactKind::ZoneId, zone.unwrap_or_default())))
+    }
+    async fn apply(&self, _cx: &StepContext<'_>) -> Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,143 @@
+//! The closed set of actions: the one match from a playbook's names and parameters to actions.
+
+use super::host_key::Rotation;
+use super::rank::Part;
+use super::rollout::Until;
+use super::verify::Which;
+use super::{
+    cluster_node, dns, firewall_peers, k3s, manifests, node, old, preflight, rollout, server, thing, verify, Action,
+};
+use crate::world::ThingKind;
+use serde_json::{Map, Value};
+use std::sync::Arc;
+
+/// The action of this name with these parameters, or why there is none.
+pub fn action(name: &str, params: &Value) -> Result<Arc<dyn Action>, String> {
+    let mut params = Params(params.as_object().cloned().unwrap_or_default());
+    let action: Arc<dyn Action> = match name {
+        "preflight.check" => Arc::new(preflight::Preflight),
+        "old_cluster.dead" => Arc::new(old::Dead),
+        "old_cluster.fence" => Arc::new(old::Fence),
+        "ssh_key.ensure" => Arc::new(thing::Ensure(ThingKind::SshKey)),
+        "network.ensure" => Arc::new(thing::Ensure(ThingKind::Network)),
+        "firewall.ensure" => Arc::new(thing::Ensure(ThingKind::Firewall)),
+        "placement_group.ensure" => Arc::new(thing::Ensure(ThingKind::PlacementGroup)),
+        "server.ensure" => Arc::new(server::Ensure),
+        "server.protect" => Arc::new(old::Protect),
+        "node.ready" => Arc::new(node::Ready),
+        "node.script" => Arc::new(node::RunScript { script: params.word("script", &node::SCRIPTS)? }),
+        "host_key.prepare" => Arc::new(Rotation::Prepare),
+        "host_key.rotate" => Arc::new(Rotation::Rotate),
+        "host_key.record" => Arc::new(Rotation::Record),
+        "k3s.digest" => Arc::new(k3s::ReleaseDigest),
+        "k3s.install" => Arc::new(k3s::OnNode::Install),
+        "k3s.start" => Arc::new(k3s::OnNode::Start),
+        "k3s.voters" => Arc::new(k3s::Voters),
+        "kubeconfig.fetch" => Arc::new(k3s::Kubeconfig),
+        "node.registered" => Arc::new(cluster_node::Registered),
+        "manifests.apply" => {
+            Arc::new(manifests::Apply(params.pick("part", &["foundation", "rest"], Part::from_word)?))
+        }
+        "secrets.apply" => Arc::new(manifests::Secrets),
+        "workloads.roll" => Arc::new(rollout::Roll(params.pick("until", &["serving", "all"], until)?)),
+        "traefik.ready" => Arc::new(rollout::Traefik),
+        "node.answers" => Arc::new(verify::NodeAnswers(params.pick("health", &["first", "all"], which)?)),
+        "edge.answers" => Arc::new(verify::EdgeAnswers {
+            which: params.pick("health", &["first", "all"], which)?,
+            stable: params.pick("stable", &["yes", "no"], |word| Some(word == "yes"))?,
+        }),
+        "dns.point" => Arc::new(dns::Point),
+        "firewall.peers" => Arc::new(firewall_peers::Peers),
+        other => return Err(nearest(other)),
+    };
+    params.empty()?;
+    Ok(action)
+}
+
+/// All names that [`action`] knows, for messages.
+pub const NAMES: [&str; 28] = [
+    "preflight.check",
+    "old_cluster.dead",
+    "old_cluster.fence",
+    "ssh_key.ensure",
+    "network.ensure",
+    "firewall.ensure",
+    "placement_group.ensure",
+    "server.ensure",
+    "server.protect",
+    "node.ready",
+    "node.script",
+    "host_key.prepare",
+    "host_key.rotate",
+    "host_key.record",
+    "k3s.digest",
+    "k3s.install",
+    "k3s.start",
+    "k3s.voters",
+    "kubeconfig.fetch",
+    "node.registered",
+    "manifests.apply",
+    "secrets.apply",
+    "workloads.roll",
+    "traefik.ready",
+    "node.answers",
+    "edge.answers",
+    "dns.point",
+    "firewall.peers",
+];
+
+fn nearest(name: &str) -> String {
+    let family = name.split('.').next().unwrap_or_default();
+    let near: Vec<_> = NAMES.iter().filter(|n| n.starts_with(family)).copied().collect();
+    match near.is_empty() {
+        true => format!("unknown action {name}; known are {}", NAMES.join(", ")),
+        false => format!("unknown action {name}; did you mean {}?", near.join(" or ")),
+    }
+}
+
+fn until(word: &str) -> Option<Until> {
+    match word {
+        "serving" => Some(Until::Serving),
+        "all" => Some(Until::All),
+        _ => None,
+    }
+}
+
+fn which(word: &str) -> Option<Which> {
+    match word {
+        "first" => Some(Which::First),
+        "all" => Some(Which::All),
+        _ => None,
+    }
+}
+
+struct Params(Map<String, Value>);
+
+impl Params {
+    fn word(&mut self, key: &str, allowed: &[&str]) -> Result<String, String> {
+        let value = self.0.remove(key);
+        // YAML 1.1 readers turn a bare yes or no into a boolean.
+        let word = match &value {
+            Some(Value::String(word)) => word.as_str(),
+            Some(Value::Bool(true)) => "yes",
+            Some(Value::Bool(false)) => "no",
+            _ => return Err(format!("parameter {key} is missing; it is one of {}", allowed.join(", "))),
+        };
+        match allowed.contains(&word) {
+            true => Ok(word.to_owned()),
+            false => Err(format!("parameter {key} is {word}; it is one of {}", allowed.join(", "))),
+        }
+    }
+
+    fn pick<T>(&mut self, key: &str, allowed: &[&str], read: impl Fn(&str) -> Option<T>) -> Result<T, String> {
+        let word = self.word(key, allowed)?;
+        read(&word).ok_or_else(|| format!("parameter {key} is {word}; it is one of {}", allowed.join(", ")))
+    }
+
+    fn empty(&self) -> Result<(), String> {
+        match self.0.keys().next() {
+            None => Ok(()),
+            Some(key) => Err(format!("unknown parameter {key}")),
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! `server.ensure`: one server, created in one call with everything it needs, so that it is never open.
+
+use super::access::{self, IDENTITY};
+use super::thing::exists_by_now;
+use super::{Action, Check, FactKind, Facts, Place, StepContext};
+use crate::config::NetworkSettings;
+use crate::world::{self, Class, Error, Result, Server, ServerSpec, ServerStatus, Target};
+use async_trait::async_trait;
+use serde_json::{json, Value};
+use std::net::IpAddr;
+
+/// Makes the step's server, or finds it.
+pub(super) struct Ensure;
+
+/// Where the node's first host key lies in the run's secrets.
+fn host_key_file(node: &str) -> String {
+    format!("secrets/host-{node}")
+}
+
+/// What cloud-init is told. JSON is YAML; the host key in it is replaced as soon as the node answers, because the cloud keeps
+/// user data and serves it to the node.
+fn user_data(place: &Place<'_>, run_key: &str, host_private: &str, host_public: &str) -> String {
+    let cloud = &place.settings.cloud;
+    let mut keys = vec![run_key.to_owned()];
+    keys.extend(cloud.authorized_keys.iter().cloned());
+    let user = json!({
+        "name": cloud.user,
+        "groups": ["sudo"],
+        "sudo": "ALL=(ALL) NOPASSWD:ALL",
+        "shell": "/bin/bash",
+        "lock_passwd": true,
+        "ssh_authorized_keys": keys,
+    });
+    let config = json!({
+        "users": [user],
+        "disable_root": true,
+        "ssh_pwauth": false,
+        "ssh_deletekeys": true,
+        "ssh_genkeytypes": [],
+        "ssh_keys": { "ed25519_private": host_private, "ed25519_public": host_public },
+        "package_update": false,
+        "package_upgrade": false,
+        "locale": false,
+    });
+    format!("#cloud-config\n{config:#}\n")
+}
+
+/// The address that peers use.
+fn peer_address(server: &Server, settings: &crate::config::Settings, network: i64) -> Option<IpAddr> {
+    match settings.cloud.network {
+        NetworkSettings::Private { .. } => {
+            server.private_ips.iter().find(|(id, _)| *id == network).map(|(_, ip)| IpAddr::V4(*ip))
+        }
+        NetworkSettings::Public => server.public_ip.map(IpAddr::V4),
+    }
+}
+
+impl Ensure {
+    async fn spec(&self, cx: &StepContext<'_>, server_type: &str, location: &str) -> Result<ServerSpec> {
+        let node = &cx.node()?.key;
+        let private = access::kept_or(cx, &host_key_file(node), || access::new_key(cx, "")).await?;
+        let identity = access::kept(cx, IDENTITY).await?;
+        let identity =
+            identity.ok_or_else(|| Error::fatal("the run's SSH key is missing").remedy("start a new run"))?;
+        let private_text = private.expose_str().unwrap_or_default();
+        let run_key = world::public_key(&identity)?;
+        let host_key = world::public_key(&private)?;
+        let network = cx.facts.id(FactKind::NetworkId, None)?;
+        let group = cx.facts.id(FactKind::PlacementGroupId, None)?;
+        let cloud = &cx.settings().cloud;
+        Ok(ServerSpec {
+            name: cx.place.server_name(node),
+            server_type: server_type.to_owned(),
+            location: location.to_owned(),
+            image: cloud.image.clone(),
+            ssh_keys: vec![cx.facts.id(FactKind::SshKeyId, None)?],
+            networks: if network == 0 { Vec::new() } else { vec![network] },
+            firewalls: vec![cx.facts.id(FactKind::FirewallId, None)?],
+            placement_group: Some(group),
+            user_data: user_data(&cx.place, &run_key, private_text, &host_key),
+            labels: cx.place.labels(&self.inputs(&cx.place)),
+        })
+    }
+}
+
+#[async_trait]
+impl Action for Ensure {
+    fn describe(&self, place: &Place<'_>) -> String {
+        let name = place.node.map(|n| place.server_name(&n.key)).unwrap_or_default();
+        let cloud = &place.settings.cloud;
+        let first = |list: &[String]| list.first().cloned().unwrap_or_default();
+        format!("create server {name} ({}, {})", first(&cloud.server_types), first(&cloud.locations))
+    }
+
+    fn inputs(&self, place: &Place<'_>) -> Value {
+        let cloud = &place.settings.cloud;
+        json!({ "types": cloud.server_types, "locations": cloud.locations, "image": cloud.image, "user": cloud.user })
+    }
+
+    fn provides(&self) -> &'static [FactKind] {
+        &[FactKind::ServerId, FactKind::NodeAddress, FactKind::PeerAddress, FactKind::FirstHostKey]
+    }
+
+    fn uses(&self) -> &'static [FactKind] {
+        &[FactKind::SshKeyId, FactKind::NetworkId, FactKind::FirewallId, FactKind::PlacementGroupId]
+    }
+
+    async fn check(&self, cx: &StepContext<'_>) -> Result<Check> {
+        let node = &cx.node()?.key;
+        let name = cx.place.server_name(node);
+        let servers = cx.world.cloud.servers("").await?;
+        let Some(server) = servers.into_iter().find(|s| s.name == name) else {
+            return Ok(Check::Needed(format!("server {name}")));
+        };
+        let id = server.id;
+        if !world::of_run(&server.labels, &cx.settings().cluster, &cx.place.run.id) {
+            return Ok(Check::Refused(match world::of_cluster(&server.labels, &cx.settings().cluster) {
+                true => format!("server {name} (id {id}) is of an earlier run and was not fenced"),
+                false => format!("server {name} (id {id}) exists and is not this cluster's"),
+            }));
+        }
+        let host_key = access::kept(cx, &host_key_file(node)).await?;
+        let Some(host_key) = host_key else {
+            return Ok(Check::Refused(format!("server {name} (id {id}) is this run's, but its host key is lost")));
+        };
+        if server.status != ServerStatus::Running {
+            return Ok(Check::Pending(format!("server {name} is {:?}", server.status).to_lowercase()));
+        }
+        let network = cx.facts.id(FactKind::NetworkId, None)?;
+        let (Some(public), Some(peer)) = (server.public_ip, peer_address(&server, cx.settings(), network)) else {
+            return Ok(Check::Pending(format!("server {name} has not got its addresses yet")));
+        };
+        let facts = Facts::none()
+            .of(FactKind::ServerId, node, id)
+            .of(FactKind::NodeAddress, node, public)
+            .of(FactKind::PeerAddress, node, peer)
+            .of(FactKind::FirstHostKey, node, world::public_key(&host_key)?);
+        Ok(Check::Done(facts))
+    }
+
+    async fn apply(&self, cx: &StepContext<'_>) -> Result<()> {
+        let cloud = &cx.settings().cloud;
+        let mut refusals = Vec::new();
+        for server_type in &cloud.server_types {
+            for location in &cloud.locations {
+                let spec = self.spec(cx, server_type, location).await?;
+                let target = Target::CloudNew { kind: "server", name: spec.name.clone() };
+                let what = format!("create it as {server_type} in {location}");
+                let permit = cx.effects.permit(target, &what).await?;
+                match cx.world.cloud.create_server(&permit, &spec).await {
+                    Ok(_) => return Ok(()),
+                    Err(error) if error.class == Class::Branch => {
+                        cx.effects.progress(&format!("{server_type} in {location}: {}; trying the next", error.what));
+                        refusals.push(format!("{server_type} in {location}"));
+                    }
+                    Err(error) => return Err(exists_by_now(error)),
+                }
+            }
+        }
+        Err(Error::fatal(format!("sold out: {}", refusals.join(", ")))
+            .remedy("add another of `cloud.server_types` or `cloud.locations`, then `relight resume`"))
+    }
+}

@@ -1,0 +1,135 @@
+//! The command line.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Brings a K3s cluster on Hetzner Cloud behind Cloudflare back: one command, resumable at any instant.
+#[derive(Debug, Parser)]
+#[command(name = "relight", version, arg_required_else_help = true, max_term_width = 110)]
+pub struct Cli {
+    /// Options of all commands.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of all commands.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// The cluster's configuration.
+    #[arg(long, global = true, value_name = "FILE", default_value = "relight.yaml")]
+    pub config: PathBuf,
+    /// Where runs are kept.
+    #[arg(long, global = true, value_name = "DIR", default_value = "state")]
+    pub state: PathBuf,
+    /// Playbooks and scripts that replace the ones in the binary, file by file.
+    #[arg(long, global = true, value_name = "DIR")]
+    pub steps: Option<PathBuf>,
+    /// Act in the emulated world instead of the real one.
+    #[arg(long, global = true)]
+    pub sandbox: bool,
+    /// Latencies of the sandbox.
+    #[arg(long, global = true, value_enum, default_value_t = Profile::Fast)]
+    pub profile: Profile,
+    /// One JSON event a line on stdout; everything else on stderr.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Answer confirm gates with yes. Typed gates, and whatever evidence raised, need --confirm.
+    #[arg(long, short, global = true)]
+    pub yes: bool,
+    /// Answer typed gates, and whatever evidence raised, with the cluster's name.
+    #[arg(long, global = true, value_name = "NAME")]
+    pub confirm: Option<String>,
+}
+
+/// Latencies of the sandbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Profile {
+    /// None.
+    Instant,
+    /// As in reality, thirty times as fast.
+    Fast,
+    /// As in reality.
+    Real,
+}
+
+impl Profile {
+    /// The word on the command line.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Instant => "instant",
+            Self::Fast => "fast",
+            Self::Real => "real",
+        }
+    }
+}
+
+/// Commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Every node is gone: build new ones and serve again.
+    Rebuild,
+    /// Go on with a run that was interrupted or failed.
+    Resume {
+        /// The run's id; needed where several are unfinished.
+        run: Option<String>,
+    },
+    /// Show the last run.
+    Status {
+        /// The run's id.
+        run: Option<String>,
+    },
+    /// Show what a playbook would do, offline.
+    Plan {
+        /// `rebuild`.
+        #[arg(default_value = "rebuild")]
+        playbook: String,
+        /// Also look at the world: what is done already, and what is not.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Check configuration, playbooks, manifests and scripts.
+    Validate,
+    /// The emulated world.
+    Sandbox {
+        /// What to do with it.
+        #[command(subcommand)]
+        command: SandboxCommand,
+    },
+    /// Run kubectl against the cluster, through SSH.
+    Kubectl {
+        /// kubectl's arguments.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Print the JSON Schema of relight.yaml.
+    Schema,
+    /// Print shell completions.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Commands of the sandbox.
+#[derive(Debug, Subcommand)]
+pub enum SandboxCommand {
+    /// Start it, in a process of its own.
+    Start,
+    /// Stop it; its world is gone.
+    Stop,
+    /// Say what is in it.
+    Status,
+    /// Print `export NAME=value` lines for other clients.
+    Env,
+    /// Put it into a disaster: `total-loss`.
+    Break {
+        /// Which.
+        disaster: String,
+    },
+    /// Serve it in this process.
+    #[command(hide = true)]
+    Serve,
+}

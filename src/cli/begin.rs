@@ -1,0 +1,140 @@
+//! `relight rebuild`: a new run.
+
+use super::args::Global;
+use super::card::Card;
+use super::drawing::Drawing;
+use super::drive::{self, Drive};
+use super::exit::{Exit, Stop};
+use super::person::Terminal;
+use super::prepare::{self, Prepared};
+use super::worlds::{self, Environment};
+use super::{commands, runs, sandbox};
+use crate::actions::{Mode, RunId};
+use crate::engine::{step_records, Event, Journal, RunStarted, RunState, StepRecord, FORMAT};
+use crate::providers::{Holder, Lock, OsRandom, STATE_LOCKED};
+use crate::world::{self, Answer, Person, Question, World, WorldKind};
+use std::io::IsTerminal;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Takes the lock under which every live mutating run of the cluster stands.
+pub fn lock(directory: &Path, run: &str) -> Result<Lock, Stop> {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let holder = Holder { pid: std::process::id(), run: run.to_owned(), since: world::rfc3339(since) };
+    Lock::take(directory, &holder).map_err(|error| match error.is(STATE_LOCKED) {
+        true => Stop::new(Exit::Locked, error.what, error.remedy),
+        false => Stop::usage(error.what, error.remedy),
+    })
+}
+
+/// The person for a run, and the drawing that makes room for questions.
+pub fn person(global: &Global, header: &str, drawing: &Drawing) -> Arc<dyn Person> {
+    let drawing = drawing.clone();
+    Arc::new(Terminal {
+        yes: global.yes,
+        confirm: global.confirm.clone(),
+        header: header.to_owned(),
+        quiet: Arc::new(move |then| drawing.quiet(then)),
+    })
+}
+
+/// `relight rebuild`.
+pub async fn rebuild(global: &Global, environment: &Environment) -> Result<Exit, Stop> {
+    let prepared = prepare::prepare(global, "rebuild")?;
+    let kind = if global.sandbox { WorldKind::Sandbox } else { WorldKind::Real };
+    if !global.sandbox {
+        worlds::no_leftovers(environment)?;
+    }
+    let cluster = prepared.settings.cluster.clone();
+    let directory = runs::cluster_directory(&global.state, kind, &cluster);
+    let id = prepare::new_run(&OsRandom, Mode::Live);
+    let _lock = lock(&directory, &id.id)?;
+    let card = match kind {
+        WorldKind::Sandbox => Some(sandbox::ready_for(global, &prepared).await?),
+        _ => None,
+    };
+    no_unfinished(global, kind, &cluster, card.as_ref())?;
+    let place = directory.join(&id.id);
+    let nobody = Arc::new(crate::world::NobodyThere);
+    let look = worlds::world(&prepared.settings, environment, card.as_ref(), &place, nobody)?;
+    let header = drive::header(&look, &prepared.settings).await;
+    let records = step_records(&prepared.plan, &prepared.settings, &id, &prepared.scripts);
+    eprint!("{}", commands::plan_shown(&header, &prepared, &records));
+    eprintln!("{}", commands::cost(&look, &prepared.settings).await);
+    let drawing = Drawing::new(global, &header, look.clock.factor());
+    let person = person(global, &header, &drawing);
+    agree(&*person, kind, &prepared, &header).await?;
+    let world = World { person, ..look };
+    start(global, &prepared, &id, world, records, &drawing, &header).await
+}
+
+async fn start(
+    global: &Global,
+    prepared: &Prepared,
+    id: &RunId,
+    world: World,
+    plan: Vec<StepRecord>,
+    drawing: &Drawing,
+    header: &str,
+) -> Result<Exit, Stop> {
+    let (files, clock) = (Arc::clone(&world.files), Arc::clone(&world.clock));
+    let (journal, _) = Journal::open(&id.id, files, clock, Arc::new(drawing.clone())).await?;
+    let first = RunStarted {
+        format: FORMAT,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        run: id.id.clone(),
+        world: world.kind.word().to_owned(),
+        world_uid: world.uid.clone(),
+        mode: id.mode.word().to_owned(),
+        cluster: prepared.settings.cluster.clone(),
+        playbook: prepared.plan.name.clone(),
+        playbook_digest: prepared.plan.digest.clone(),
+        plan,
+        settings: prepared.settings.record(),
+        forecast_seconds: prepared.plan.forecast().as_secs_f64(),
+    };
+    journal.append(Event::RunStarted(Box::new(first))).await?;
+    let started_at = world::millis(world.clock.now());
+    let memory = RunState { started_at, ..RunState::default() };
+    let json = global.json;
+    Drive { world: &world, prepared, id, journal: &journal, memory, drawing, header, json }.to_the_end().await
+}
+
+/// A second run beside an unfinished one would fence what the first one built. In the sandbox only runs of its present world
+/// count: what an earlier sandbox held is gone.
+fn no_unfinished(global: &Global, kind: WorldKind, cluster: &str, card: Option<&Card>) -> Result<(), Stop> {
+    let mut kept = runs::all(&global.state, &[kind], cluster)?;
+    kept.retain(|run| {
+        let uid = run.state.started.as_ref().map(|s| s.world_uid.as_str());
+        !run.state.succeeded() && card.is_none_or(|card| uid == Some(card.uid.as_str()))
+    });
+    match kept.pop() {
+        None => Ok(()),
+        Some(run) => Err(Stop::new(
+            Exit::Refused,
+            format!("run {} of cluster {cluster} is not finished", run.id),
+            format!("`relight resume {}` finishes it; delete {} to give it up", run.id, run.directory.display()),
+        )),
+    }
+}
+
+/// Asks before a run begins: live with the cluster's name typed, in the sandbox with a yes. Without a terminal a sandbox run
+/// begins at once: there is nothing that it could harm.
+async fn agree(person: &dyn Person, kind: WorldKind, prepared: &Prepared, header: &str) -> Result<(), Stop> {
+    let live = kind == WorldKind::Real;
+    if !live && !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
+        return Ok(());
+    }
+    let cluster = &prepared.settings.cluster;
+    let question = Question {
+        step: "begin".to_owned(),
+        text: format!("{} Begin the rebuild of cluster {cluster}? ({header})", prepared.plan.summary),
+        type_this: live.then(|| cluster.clone()),
+        evidence: false,
+    };
+    match person.ask(&question).await? {
+        Answer::Yes => Ok(()),
+        Answer::No => Err(Stop::new(Exit::NeedsPerson, "not agreed to; nothing was touched", "")),
+        Answer::Nobody(flag) => Err(Stop::new(Exit::NeedsPerson, "nobody to ask whether to begin", flag)),
+    }
+}

@@ -1,0 +1,158 @@
+//! The commands that look at files alone: `plan`, `validate`, `schema`, `completions`, `status`.
+
+use super::args::{Cli, Global};
+use super::exit::Stop;
+use super::prepare::{self, Prepared};
+use super::runs;
+use crate::actions::{Mode, RunId};
+use crate::config::{self, Settings};
+use crate::engine::{step_records, StepRecord};
+use crate::playbook::Gate;
+use crate::report::{self, PlanLine};
+use crate::world::{World, WorldKind};
+use clap::CommandFactory;
+use serde_json::json;
+
+/// Which worlds a command looks at.
+pub fn kinds(global: &Global) -> Vec<WorldKind> {
+    if global.sandbox {
+        vec![WorldKind::Sandbox]
+    } else {
+        vec![WorldKind::Real, WorldKind::Sandbox]
+    }
+}
+
+/// A plan as people see it.
+pub fn plan_shown(header: &str, prepared: &Prepared, records: &[StepRecord]) -> String {
+    let path = prepared.plan.critical_path();
+    let lines: Vec<PlanLine<'_>> = records
+        .iter()
+        .zip(&prepared.plan.steps)
+        .enumerate()
+        .map(|(i, (record, step))| PlanLine {
+            record,
+            deadline_seconds: step.deadline.as_secs_f64(),
+            gate: match step.gate {
+                Gate::None => "",
+                Gate::Confirm => "confirm",
+                Gate::Typed => "typed",
+            },
+            critical: path.contains(&i),
+        })
+        .collect();
+    report::plan_text(header, &lines, prepared.plan.forecast().as_secs_f64())
+}
+
+/// What the nodes will cost, by the API's prices of the first choice.
+pub async fn cost(world: &World, settings: &Settings) -> String {
+    let types = world.cloud.server_types(&settings.cloud.server_types).await.unwrap_or_default();
+    let first = settings.cloud.server_types.iter().find_map(|name| types.iter().find(|t| t.name == *name));
+    let place =
+        first.and_then(|t| settings.cloud.locations.iter().find_map(|l| t.locations.iter().find(|p| p.location == *l)));
+    match (first, place) {
+        (Some(kind), Some(place)) => {
+            let nodes = settings.nodes.len();
+            let count = f64::from(u32::try_from(nodes).unwrap_or(u32::MAX));
+            format!(
+                "cost: {nodes} x {} in {}: EUR {:.4} an hour, at most EUR {:.2} a month, net",
+                kind.name,
+                place.location,
+                place.hourly * count,
+                place.monthly * count
+            )
+        }
+        _ => "cost: the prices cannot be read now".to_owned(),
+    }
+}
+
+/// `relight plan`, offline.
+pub fn plan(global: &Global, playbook: &str) -> Result<(), Stop> {
+    let prepared = prepare::prepare(global, playbook)?;
+    let run = RunId { id: "run".to_owned(), mode: Mode::Live };
+    let records = step_records(&prepared.plan, &prepared.settings, &run, &prepared.scripts);
+    let steps = &prepared.plan.steps;
+    let path: Vec<String> =
+        prepared.plan.critical_path().iter().filter_map(|i| steps.get(*i)).map(|s| s.id.clone()).collect();
+    if global.json {
+        let steps = serde_json::to_value(&records).unwrap_or_default();
+        let all = json!({
+            "v": 1, "playbook": prepared.plan.name, "cluster": prepared.settings.cluster, "steps": steps,
+            "critical_path": path, "forecast_seconds": prepared.plan.forecast().as_secs_f64(),
+        });
+        println!("{all}");
+    } else {
+        let settings = &prepared.settings;
+        let header = format!("offline · cluster {} · zone {}", settings.cluster, settings.dns.zone);
+        print!("{}", plan_shown(&header, &prepared, &records));
+    }
+    Ok(())
+}
+
+/// `relight validate`: everything that can be known from files.
+pub fn validate(global: &Global) -> Result<(), Stop> {
+    let settings = prepare::settings(global)?;
+    let source = prepare::source(global)?;
+    let mut steps = 0;
+    let names = source.names();
+    for name in &names {
+        steps += prepare::plan(&source, name, &settings)?.steps.len();
+    }
+    let scripts = prepare::scripts(&source)?;
+    let manifests = config::manifests(&settings).map_err(|p| Stop::usage(p.to_string(), ""))?;
+    if global.json {
+        let all = json!({
+            "v": 1, "valid": true, "cluster": settings.cluster, "nodes": settings.nodes.len(), "playbooks": names,
+            "scripts": scripts.keys().collect::<Vec<_>>(), "manifests": manifests.len(),
+        });
+        println!("{all}");
+        return Ok(());
+    }
+    println!("{}: valid", global.config.display());
+    println!("  cluster    {} with {} nodes, K3s {}", settings.cluster, settings.nodes.len(), settings.k3s.version);
+    println!("  playbooks  {} ({steps} steps)", names.join(", "));
+    println!("  scripts    {}", scripts.keys().cloned().collect::<Vec<_>>().join(", "));
+    println!("  manifests  {} objects", manifests.len());
+    if settings.cloud.authorized_keys.is_empty() {
+        println!("  note       no `ssh_authorized_keys`: only the run's own key will get into the nodes");
+    }
+    Ok(())
+}
+
+/// `relight schema`.
+pub fn schema() {
+    println!("{:#}", config::schema());
+}
+
+/// `relight completions`.
+pub fn completions(shell: clap_complete::Shell) {
+    clap_complete::generate(shell, &mut Cli::command(), "relight", &mut std::io::stdout());
+}
+
+/// `relight status`: the last run, or the named one.
+pub fn status(global: &Global, named: Option<&str>) -> Result<(), Stop> {
+    let settings = prepare::settings(global)?;
+    let mut all = runs::all(&global.state, &kinds(global), &settings.cluster)?;
+    let run = match named {
+        Some(id) => all.into_iter().find(|run| run.id == id),
+        None => all.pop(),
+    };
+    let Some(run) = run else {
+        if global.json {
+            println!("{}", json!({ "v": 1, "cluster": settings.cluster, "run": null }));
+        } else {
+            println!("no run of cluster {} in {} yet", settings.cluster, global.state.display());
+        }
+        return Ok(());
+    };
+    let events = || run.events.iter().map(|r| (r.at, &r.event));
+    let directory = runs::cluster_directory(&global.state, run.world, &settings.cluster);
+    let held = super::begin::lock(&directory, "status").is_err_and(|stop| stop.exit == super::exit::Exit::Locked);
+    if global.json {
+        let lines: Vec<_> = run.events.iter().map(|r| json!({ "seq": r.seq, "at": r.at, "event": r.event })).collect();
+        println!("{}", json!({ "v": 1, "run": run.id, "world": run.world.word(), "alive": held, "events": lines }));
+    } else {
+        let header = format!("{} · cluster {} · run {}", run.world.word().to_uppercase(), settings.cluster, run.id);
+        print!("{}", report::status(&header, events(), held));
+    }
+    Ok(())
+}

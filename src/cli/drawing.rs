@@ -1,0 +1,54 @@
+//! How a run is shown: bars on a terminal, lines without one, JSON for programs.
+
+use super::args::Global;
+use crate::engine::{Listener, Told};
+use crate::report::{Bars, Json, Lines};
+use std::io::IsTerminal;
+use std::sync::Arc;
+
+/// The way of showing that fits the terminal and the options.
+#[derive(Clone)]
+pub enum Drawing {
+    /// On stderr, which is a terminal.
+    Bars(Arc<Bars>),
+    /// On stdout, one line an event.
+    Lines(Arc<Lines<std::io::Stdout>>),
+    /// On stdout, one JSON object an event.
+    Json(Arc<Json<std::io::Stdout>>),
+}
+
+impl Drawing {
+    /// `factor`: clock seconds in a wall second.
+    pub fn new(global: &Global, header: &str, factor: f64) -> Self {
+        if global.json {
+            eprintln!("{header}");
+            return Self::Json(Arc::new(Json::new(std::io::stdout())));
+        }
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        if std::io::stderr().is_terminal() && !dumb {
+            return Self::Bars(Arc::new(Bars::new(header, factor)));
+        }
+        Self::Lines(Arc::new(Lines::new(std::io::stdout(), header)))
+    }
+
+    /// Runs something that needs the terminal for itself.
+    pub fn quiet(&self, then: &mut dyn FnMut()) {
+        match self {
+            Self::Bars(bars) => {
+                let _quiet = bars.quiet();
+                then();
+            }
+            Self::Lines(_) | Self::Json(_) => then(),
+        }
+    }
+}
+
+impl Listener for Drawing {
+    fn told(&self, told: &Told) {
+        match self {
+            Self::Bars(bars) => bars.told(told),
+            Self::Lines(lines) => lines.told(told),
+            Self::Json(json) => json.told(told),
+        }
+    }
+}

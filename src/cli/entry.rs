@@ -1,0 +1,96 @@
+//! From the process's start to a command.
+
+use super::args::{Cli, Command};
+use super::exit::{Exit, Stop};
+use super::worlds::Environment;
+use super::{begin, commands, kubectl, resume, sandbox};
+use crate::world::Secret;
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+/// Variables whose names say that they hold secrets leave the process's environment, together with the whole environment's
+/// copy for secret sources; what is left is what children need (PATH, HOME, SSH_AUTH_SOCK, locale, terminal, proxies).
+const LEFT: [&str; 22] = [
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "TERM",
+    "COLORTERM",
+    "NO_COLOR",
+    "CLICOLOR",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "TZ",
+    "TMPDIR",
+    "SSH_AUTH_SOCK",
+    "XDG_RUNTIME_DIR",
+    "XDG_STATE_HOME",
+    "XDG_CONFIG_HOME",
+    "XDG_CACHE_HOME",
+    "RUST_LOG",
+    "RUST_BACKTRACE",
+    "COLUMNS",
+];
+
+/// Takes the environment out of the process: every variable but the few of [`LEFT`]. Called before any other thread exists.
+pub fn take_environment() -> Environment {
+    let mut taken = Environment::new();
+    for (name, value) in std::env::vars_os() {
+        let Some(name) = name.to_str().map(str::to_owned) else { continue };
+        taken.insert(name.clone(), Secret::new(value.to_string_lossy().into_owned()));
+        if !LEFT.contains(&name.as_str()) {
+            std::env::remove_var(&name);
+        }
+    }
+    taken
+}
+
+/// Runs the command of the command line.
+pub fn run(environment: Environment) -> Result<Exit, Stop> {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
+            let _ = error.print();
+            return Ok(exit);
+        }
+    };
+    log();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|e| Stop::new(Exit::Failed, format!("the runtime cannot start: {e}"), ""))?;
+    let end = runtime.block_on(command(cli, &environment));
+    // A blocking read of the terminal must not keep the process.
+    runtime.shutdown_background();
+    end
+}
+
+async fn command(cli: Cli, environment: &Environment) -> Result<Exit, Stop> {
+    let global = &cli.global;
+    match cli.command {
+        Command::Rebuild => return begin::rebuild(global, environment).await,
+        Command::Resume { run } => return resume::resume(global, environment, run.as_deref()).await,
+        Command::Status { run } => commands::status(global, run.as_deref())?,
+        Command::Plan { playbook, check: false } => commands::plan(global, &playbook)?,
+        Command::Plan { playbook, check: true } => {
+            return super::look::plan_check(global, environment, &playbook).await
+        }
+        Command::Validate => commands::validate(global)?,
+        Command::Sandbox { command } => return sandbox::command(global, &command).await,
+        Command::Kubectl { args } => return kubectl::kubectl(global, environment, &args).await,
+        Command::Schema => commands::schema(),
+        Command::Completions { shell } => commands::completions(shell),
+    }
+    Ok(Exit::Done)
+}
+
+/// Logs go to stderr: relight's own from `warn`, more by `RUST_LOG`. Below `info` only relight's targets: h2, hyper and rustls
+/// print frames, and frames hold secrets.
+fn log() {
+    let asked = std::env::var("RUST_LOG").unwrap_or_default();
+    let level = ["trace", "debug", "info", "error"].into_iter().find(|level| asked.contains(level)).unwrap_or("warn");
+    let filter = EnvFilter::new(format!("warn,relight={level}"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}

@@ -1,0 +1,69 @@
+//! `relight plan --check`: the plan, and what a look at the world finds of each step.
+
+use super::args::Global;
+use super::card;
+use super::drive;
+use super::exit::{Exit, Stop};
+use super::prepare;
+use super::runs;
+use super::worlds::{self, Environment};
+use crate::actions::{Check, Effects, Facts, Mode, RunId, StepContext};
+use crate::engine::place;
+use crate::report;
+use crate::world::{Error, NobodyThere, Permit, Result as WorldResult, Target, WorldKind};
+use async_trait::async_trait;
+use std::sync::Arc;
+
+/// Leave to do nothing.
+struct LookOnly;
+
+#[async_trait]
+impl Effects for LookOnly {
+    async fn permit(&self, target: Target, _what: &str) -> WorldResult<Permit> {
+        Err(Error::fatal(format!("a look must not touch {target}")))
+    }
+    fn progress(&self, _text: &str) {}
+}
+
+/// Looks at the world step by step, as far as facts allow: a step whose server does not exist cannot be looked at.
+pub async fn plan_check(global: &Global, environment: &Environment, playbook: &str) -> Result<Exit, Stop> {
+    let prepared = prepare::prepare(global, playbook)?;
+    let settings = &prepared.settings;
+    let kind = if global.sandbox { WorldKind::Sandbox } else { WorldKind::Real };
+    let card = match kind {
+        WorldKind::Sandbox => Some(super::sandbox::running(global, settings)?),
+        _ => None,
+    };
+    // The last run's secrets and facts, where there is one: without them nobody gets into a node.
+    let last = runs::all(&global.state, &[kind], &settings.cluster)?.pop();
+    let scratch = tempfile::tempdir().map_err(|e| Stop::usage(format!("no temporary directory: {e}"), ""))?;
+    let directory = last.as_ref().map_or_else(|| scratch.path().to_owned(), |run| run.directory.clone());
+    let world =
+        worlds::world(settings, environment, card.as_ref().map(|c: &card::Card| c), &directory, Arc::new(NobodyThere))?;
+    let run = RunId { id: last.as_ref().map_or_else(|| "none".to_owned(), |r| r.id.clone()), mode: Mode::Live };
+    let mut facts = last.map(|run| run.state.facts).unwrap_or_default();
+    println!("{}", drive::header(&world, settings).await);
+    let mut missing = 0;
+    for step in &prepared.plan.steps {
+        let place = place(settings, &run, &prepared.scripts, step);
+        let cx = StepContext { place, world: &world, facts: &facts, effects: &LookOnly };
+        let limit = tokio::time::timeout(settings.timeouts.probe * 3, step.action.check(&cx)).await;
+        let (word, text, found) = told(limit.ok());
+        missing += usize::from(word != "done");
+        println!("{word:<8} {:<26} {}", step.id, report::plain(&text));
+        facts.learn(&found);
+    }
+    println!("{} of {} steps would have something to do", missing, prepared.plan.steps.len());
+    Ok(Exit::Done)
+}
+
+fn told(check: Option<WorldResult<Check>>) -> (&'static str, String, Facts) {
+    match check {
+        Some(Ok(Check::Done(facts))) => ("done", String::new(), facts),
+        Some(Ok(Check::Needed(text))) => ("needed", text, Facts::none()),
+        Some(Ok(Check::Pending(text))) => ("waiting", text, Facts::none()),
+        Some(Ok(Check::Refused(text))) => ("refused", text, Facts::none()),
+        Some(Err(error)) => ("unknown", error.what, Facts::none()),
+        None => ("unknown", "no answer in time".to_owned(), Facts::none()),
+    }
+}

@@ -1,0 +1,28 @@
+//! The command line: one file a subcommand, and the only room that prompts.
+//!
+//! ```text
+//! rebuild: args -> prepare (files) -> sandbox or tokens -> plan shown -> agreed -> first record -> drive -> ending
+//! resume:  args -> runs (journal)  -> card or tokens    -> what changed, agreed -> drive -> ending
+//! ```
+
+mod args;
+mod begin;
+mod card;
+mod commands;
+mod drawing;
+mod drive;
+mod entry;
+mod exit;
+mod kubectl;
+mod look;
+mod person;
+mod prepare;
+mod resume;
+mod runs;
+mod sandbox;
+mod serve;
+mod worlds;
+
+pub use args::Cli;
+pub use entry::{run, take_environment};
+pub use exit::{Exit, Stop};

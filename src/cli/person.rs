@@ -1,0 +1,73 @@
+//! The person at a gate: a terminal, or the flags given beforehand.
+
+use crate::world::{Answer, Error, Person, Question, Result};
+use async_trait::async_trait;
+use std::io::IsTerminal;
+use std::sync::Arc;
+
+/// Answers gates from `--yes`, `--confirm NAME`, or the terminal.
+pub struct Terminal {
+    /// `--yes`.
+    pub yes: bool,
+    /// `--confirm NAME`.
+    pub confirm: Option<String>,
+    /// World, project and zone: stands before every question.
+    pub header: String,
+    /// Runs while the question is on the screen, so that a drawing does not write over it.
+    pub quiet: Arc<dyn Fn(&mut dyn FnMut()) + Send + Sync>,
+}
+
+impl Terminal {
+    fn beforehand(&self, question: &Question) -> Option<Answer> {
+        match &question.type_this {
+            Some(word) => match &self.confirm {
+                Some(given) if given == word => Some(Answer::Yes),
+                Some(_) => Some(Answer::No),
+                None => None,
+            },
+            None if self.yes && !question.evidence => Some(Answer::Yes),
+            None => None,
+        }
+    }
+
+    fn flag(question: &Question) -> String {
+        match &question.type_this {
+            Some(word) => format!("answer it at a terminal, or with `--confirm {word}`"),
+            None => "answer it at a terminal, or with `--yes`".to_owned(),
+        }
+    }
+}
+
+#[async_trait]
+impl Person for Terminal {
+    async fn ask(&self, question: &Question) -> Result<Answer> {
+        if let Some(answer) = self.beforehand(question) {
+            return Ok(answer);
+        }
+        if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+            return Ok(Answer::Nobody(Self::flag(question)));
+        }
+        let (question, header, quiet) = (question.clone(), self.header.clone(), Arc::clone(&self.quiet));
+        let asked = tokio::task::spawn_blocking(move || {
+            let mut answer = Err(Error::fatal("no answer"));
+            quiet(&mut || answer = at_terminal(&question, &header));
+            answer
+        });
+        asked.await.map_err(|e| Error::fatal(format!("the question ended badly: {e}")))?
+    }
+}
+
+fn at_terminal(question: &Question, header: &str) -> Result<Answer> {
+    let broken = |e: dialoguer::Error| Error::fatal(format!("the terminal cannot be read: {e}"));
+    eprintln!("\n{header}\n{}", question.text);
+    let yes = match &question.type_this {
+        Some(word) => {
+            let prompt = format!("Type {word} to go on");
+            let typed: String =
+                dialoguer::Input::new().with_prompt(prompt).allow_empty(true).interact_text().map_err(broken)?;
+            typed.trim() == word
+        }
+        None => dialoguer::Confirm::new().with_prompt("Go on?").default(false).interact().map_err(broken)?,
+    };
+    Ok(if yes { Answer::Yes } else { Answer::No })
+}

@@ -1,0 +1,71 @@
+//! From files to a plan: configuration, playbook and scripts, with all mistakes told at once.
+
+use super::args::Global;
+use super::exit::Stop;
+use crate::actions::{self, Mode, RunId, Scripts};
+use crate::config::{self, Settings};
+use crate::playbook::{self, Plan, Source};
+use crate::world::Random;
+use std::fmt::Display;
+
+/// Everything that a run needs to know before it looks at the outside.
+pub struct Prepared {
+    /// The cluster.
+    pub settings: Settings,
+    /// What to do.
+    pub plan: Plan,
+    /// What runs on nodes.
+    pub scripts: Scripts,
+}
+
+/// Reads the configuration.
+pub fn settings(global: &Global) -> Result<Settings, Stop> {
+    config::load(&global.config).map_err(|problems| Stop::usage(lines(&problems.0), ""))
+}
+
+/// Reads the playbooks' and scripts' directory.
+pub fn source(global: &Global) -> Result<Source, Stop> {
+    Source::new(global.steps.as_deref()).map_err(|what| Stop::usage(what, ""))
+}
+
+/// The texts of all scripts.
+pub fn scripts(source: &Source) -> Result<Scripts, Stop> {
+    let mut scripts = Scripts::new();
+    for name in source.scripts() {
+        if let Some(text) = source.script(&name).map_err(|what| Stop::usage(what, ""))? {
+            scripts.insert(name, text);
+        }
+    }
+    Ok(scripts)
+}
+
+/// Expands a playbook for the cluster's nodes.
+pub fn plan(source: &Source, name: &str, settings: &Settings) -> Result<Plan, Stop> {
+    let known = || format!("playbooks are: {}", source.names().join(", "));
+    let file = source.playbook(name).map_err(|what| Stop::usage(what, ""))?;
+    let file = file.ok_or_else(|| Stop::usage(format!("there is no playbook {name}"), known()))?;
+    let make = |name: &str, params: &serde_json::Value| actions::action(name, params);
+    playbook::load(&file.text, &file.file, &settings.nodes, settings.timeouts.step, &make)
+        .map_err(|problems| Stop::usage(lines(&problems), ""))
+}
+
+/// All of it.
+pub fn prepare(global: &Global, playbook: &str) -> Result<Prepared, Stop> {
+    let settings = settings(global)?;
+    let source = source(global)?;
+    let plan = plan(&source, playbook, &settings)?;
+    let scripts = scripts(&source)?;
+    Ok(Prepared { settings, plan, scripts })
+}
+
+/// A new run's id: 12 lower-case base32 characters of 60 random bits.
+pub fn new_run(random: &dyn Random, mode: Mode) -> RunId {
+    let mut bytes = [0u8; 8];
+    random.fill(&mut bytes);
+    let text = data_encoding::BASE32_NOPAD.encode(&bytes).to_lowercase();
+    RunId { id: text.chars().take(12).collect(), mode }
+}
+
+fn lines(problems: &[impl Display]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}

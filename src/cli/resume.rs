@@ -1,0 +1,128 @@
+//! `relight resume`: goes on with a run, in the world that its first record names.
+
+use super::args::Global;
+use super::begin::{lock, person};
+use super::card;
+use super::drawing::Drawing;
+use super::drive::{self, Drive};
+use super::exit::{Exit, Stop};
+use super::prepare::{self, Prepared};
+use super::runs::{self, KeptRun};
+use super::worlds::{self, Environment};
+use crate::actions::{Mode, RunId};
+use crate::config;
+use crate::engine::{step_records, Event, Journal, RunStarted, RunState, StepRecord, FORMAT};
+use crate::world::{selector, Answer, Question, World, WorldKind};
+use std::sync::Arc;
+
+/// `relight resume [RUN]`.
+pub async fn resume(global: &Global, environment: &Environment, named: Option<&str>) -> Result<Exit, Stop> {
+    let settings = prepare::settings(global)?;
+    let kinds = super::commands::kinds(global);
+    let kept = runs::unfinished(runs::all(&global.state, &kinds, &settings.cluster)?, named)?;
+    let first = kept.state.started.clone().ok_or_else(|| Stop::usage("the run has no first record", ""))?;
+    if first.format > FORMAT {
+        let what = format!("run {} was written by relight {} in a newer format", kept.id, first.version);
+        return Err(Stop::usage(what, "resume it with that version"));
+    }
+    let _lock = lock(&runs::cluster_directory(&global.state, kept.world, &settings.cluster), &kept.id)?;
+    let card = match kept.world {
+        WorldKind::Sandbox => Some(card::required(&global.state, &settings.cluster, &first.world_uid)?),
+        _ => None,
+    };
+    let prepared = prepare::prepare(global, &first.playbook)?;
+    let nobody = Arc::new(crate::world::NobodyThere);
+    let look = worlds::world(&prepared.settings, environment, card.as_ref(), &kept.directory, nobody)?;
+    same_project(&look, &first, &kept).await?;
+    let mode = Mode::from_word(&first.mode).unwrap_or(Mode::Live);
+    let id = RunId { id: kept.id.clone(), mode };
+    let header = drive::header(&look, &prepared.settings).await;
+    let drawing = Drawing::new(global, &header, look.clock.factor());
+    let world = World { person: person(global, &header, &drawing), ..look };
+    go_on(global, &world, &prepared, &id, &drawing, &header).await
+}
+
+async fn go_on(
+    global: &Global,
+    world: &World,
+    prepared: &Prepared,
+    id: &RunId,
+    drawing: &Drawing,
+    header: &str,
+) -> Result<Exit, Stop> {
+    let (files, clock) = (Arc::clone(&world.files), Arc::clone(&world.clock));
+    let (journal, reading) = Journal::open(&id.id, files, clock, Arc::new(drawing.clone())).await?;
+    if reading.torn > 0 {
+        eprintln!("the journal's last line was torn by a crash; {} bytes of it were cut", reading.torn);
+    }
+    let memory = RunState::of(&reading.records);
+    let records = step_records(&prepared.plan, &prepared.settings, id, &prepared.scripts);
+    if let Some(changed) = changes(prepared, &memory, &records) {
+        accept(world, &changed).await?;
+        journal.append(changed).await?;
+    }
+    let resumed = Event::RunResumed {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        finished: memory.finished.len(),
+        unknown: memory.open.iter().cloned().collect(),
+    };
+    journal.append(resumed).await?;
+    Drive { world, prepared, id, journal: &journal, memory, drawing, header, json: global.json }.to_the_end().await
+}
+
+/// A token of another project would look at the wrong servers. A rotated token of the same project sees what the run made.
+async fn same_project(world: &World, first: &RunStarted, kept: &KeptRun) -> Result<(), Stop> {
+    let untouched = kept.state.finished.is_empty() && kept.state.open.is_empty();
+    if world.uid == first.world_uid || untouched {
+        return Ok(());
+    }
+    let made = world.cloud.servers(&selector(&first.cluster, Some(&kept.id))).await?;
+    if made.is_empty() {
+        return Err(Stop::new(
+            Exit::Refused,
+            format!(
+                "HCLOUD_TOKEN is not the one that run {} began with, and its project holds nothing of that run",
+                kept.id
+            ),
+            "use a token of the project that the run began in",
+        ));
+    }
+    Ok(())
+}
+
+/// What of the configuration, playbook or scripts is not as it was, and which steps it concerns.
+fn changes(prepared: &Prepared, memory: &RunState, records: &[StepRecord]) -> Option<Event> {
+    let settings = prepared.settings.record();
+    let mut what = config::differences(&memory.settings, &settings);
+    let changed = |r: &&StepRecord| memory.inputs.get(&r.id) != Some(&r.inputs);
+    let steps: Vec<String> = records.iter().filter(changed).map(|r| r.id.clone()).collect();
+    let gone: Vec<&String> = memory.inputs.keys().filter(|id| !records.iter().any(|r| r.id == **id)).collect();
+    if !gone.is_empty() {
+        what.push(format!("steps that are gone: {}", gone.into_iter().cloned().collect::<Vec<_>>().join(", ")));
+    }
+    if what.is_empty() && steps.is_empty() {
+        return None;
+    }
+    if what.is_empty() {
+        what.push("the playbook, a script or a manifest".to_owned());
+    }
+    Some(Event::PlanChanged { what, steps, settings, plan: records.to_vec() })
+}
+
+async fn accept(world: &World, changed: &Event) -> Result<(), Stop> {
+    let Event::PlanChanged { what, steps, .. } = changed else { return Ok(()) };
+    let steps = if steps.is_empty() { "no step".to_owned() } else { steps.join(", ") };
+    let text = format!(
+        "Since this run began these have changed:\n  {}\nThey matter for: {steps}. Those steps will be looked at again.",
+        what.join("\n  ")
+    );
+    let question = Question { step: "resume".to_owned(), text: text.clone(), type_this: None, evidence: false };
+    match world.person.ask(&question).await? {
+        Answer::Yes => {
+            eprintln!("{text}");
+            Ok(())
+        }
+        Answer::No => Err(Stop::new(Exit::NeedsPerson, text, "undo the change, or accept it")),
+        Answer::Nobody(flag) => Err(Stop::new(Exit::NeedsPerson, text, flag)),
+    }
+}

@@ -1,0 +1,177 @@
+//! `relight sandbox`: the emulated world, in a process of its own, so that a killed run finds its world still there.
+
+use super::args::{Global, SandboxCommand};
+use super::card::{self, Card};
+use super::exit::{Exit, Stop};
+use super::prepare::{self, Prepared};
+use crate::config::Settings;
+use serde_json::{json, Value};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+/// How long a sandbox may take to open its doors, in wall time.
+const START: Duration = Duration::from_secs(20);
+/// Pause between two looks at whether it has.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Carries out a command of the sandbox.
+pub async fn command(global: &Global, command: &SandboxCommand) -> Result<Exit, Stop> {
+    let settings = prepare::settings(global)?;
+    match command {
+        SandboxCommand::Start => {
+            let card = started(global, &settings).await?;
+            println!(
+                "sandbox {} of cluster {} runs (pid {}, profile {})",
+                card.uid, settings.cluster, card.pid, card.profile
+            );
+        }
+        SandboxCommand::Stop => stop(global, &settings).await?,
+        SandboxCommand::Status => status(global, &settings).await?,
+        SandboxCommand::Env => env(&running(global, &settings)?, &card::path(&global.state, &settings.cluster)),
+        SandboxCommand::Break { disaster } => {
+            broken(&running(global, &settings)?, disaster).await?;
+            println!("the sandbox is in disaster {disaster}");
+        }
+        SandboxCommand::Serve => super::serve::serve(global, &settings).await?,
+    }
+    Ok(Exit::Done)
+}
+
+/// The running sandbox's card.
+pub fn running(global: &Global, settings: &Settings) -> Result<Card, Stop> {
+    let none = || {
+        Stop::usage(format!("no sandbox of cluster {} runs", settings.cluster), "`relight sandbox start` starts one")
+    };
+    card::read(&global.state, &settings.cluster)?.ok_or_else(none)
+}
+
+/// A running sandbox in the disaster that the playbook is for.
+pub async fn ready_for(global: &Global, prepared: &Prepared) -> Result<Card, Stop> {
+    let card = started(global, &prepared.settings).await?;
+    if super::runs::unfinished_in(global, &prepared.settings.cluster, &card.uid)? {
+        return Ok(card);
+    }
+    broken(&card, &prepared.plan.mends).await?;
+    eprintln!("the sandbox ({}) has been put into disaster: {}", card.uid, prepared.plan.mends);
+    Ok(card)
+}
+
+async fn started(global: &Global, settings: &Settings) -> Result<Card, Stop> {
+    if let Some(card) = card::read(&global.state, &settings.cluster)? {
+        if card.profile == global.profile.word() || super::runs::unfinished_in(global, &settings.cluster, &card.uid)? {
+            return Ok(card);
+        }
+        stop(global, settings).await?;
+    }
+    let failed = |why: String| {
+        Stop::new(Exit::Failed, format!("the sandbox did not start: {why}"), "look into its log beside its card")
+    };
+    let path = card::path(&global.state, &settings.cluster);
+    if let Some(directory) = path.parent() {
+        std::fs::create_dir_all(directory).map_err(|e| failed(e.to_string()))?;
+    }
+    let log = std::fs::File::create(path.with_file_name("sandbox.log")).map_err(|e| failed(e.to_string()))?;
+    let itself = std::env::current_exe().map_err(|e| failed(e.to_string()))?;
+    let mut child = std::process::Command::new(itself);
+    child.args(["sandbox", "serve", "--profile", global.profile.word()]);
+    child.arg("--config").arg(&global.config).arg("--state").arg(&global.state);
+    if let Some(steps) = &global.steps {
+        child.arg("--steps").arg(steps);
+    }
+    child.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+    // Its own process group: neither a Ctrl-C nor a hang-up of the run's terminal reaches it.
+    std::os::unix::process::CommandExt::process_group(&mut child, 0);
+    let mut child = child.spawn().map_err(|e| failed(e.to_string()))?;
+    let begun = Instant::now();
+    loop {
+        if let Some(card) = card::read(&global.state, &settings.cluster)?.filter(|card| card.pid == child.id()) {
+            return Ok(card);
+        }
+        if let Some(status) = child.try_wait().map_err(|e| failed(e.to_string()))? {
+            let log = std::fs::read_to_string(path.with_file_name("sandbox.log")).unwrap_or_default();
+            return Err(failed(format!("it ended with {status}: {}", log.trim())));
+        }
+        if begun.elapsed() > START {
+            return Err(failed(format!("its doors were not open within {}s", START.as_secs())));
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Talks to the sandbox's control door.
+async fn control(card: &Card, path: &str) -> Result<Value, Stop> {
+    let failed = |e: &dyn std::fmt::Display| {
+        Stop::new(Exit::Failed, format!("the sandbox does not answer: {e}"), "stop and start it again")
+    };
+    let client =
+        reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build().map_err(|e| failed(&e))?;
+    let request = client.post(format!("{}{path}", card.control)).bearer_auth(&card.control_token);
+    let reply = request.send().await.map_err(|e| failed(&e))?;
+    let status = reply.status();
+    let body: Value = reply.json().await.map_err(|e| failed(&e))?;
+    match status.is_success() {
+        true => Ok(body),
+        false => Err(Stop::usage(body["error"].as_str().unwrap_or("refused").to_owned(), "")),
+    }
+}
+
+async fn broken(card: &Card, disaster: &str) -> Result<(), Stop> {
+    control(card, &format!("/break/{disaster}")).await.map(|_| ())
+}
+
+async fn stop(global: &Global, settings: &Settings) -> Result<(), Stop> {
+    let Some(card) = card::read(&global.state, &settings.cluster)? else {
+        eprintln!("no sandbox of cluster {} runs", settings.cluster);
+        return Ok(());
+    };
+    control(&card, "/stop").await?;
+    let begun = Instant::now();
+    while card::read(&global.state, &settings.cluster)?.is_some_and(|now| now.pid == card.pid) {
+        if begun.elapsed() > START {
+            return Err(Stop::new(Exit::Failed, format!("the sandbox (pid {}) does not stop", card.pid), "kill it"));
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    eprintln!("the sandbox is stopped");
+    Ok(())
+}
+
+async fn status(global: &Global, settings: &Settings) -> Result<(), Stop> {
+    let Some(card) = card::read(&global.state, &settings.cluster)? else {
+        match global.json {
+            true => println!("{}", json!({ "v": 1, "running": false })),
+            false => println!("no sandbox of cluster {} runs", settings.cluster),
+        }
+        return Ok(());
+    };
+    let world = control(&card, "/status").await?;
+    if global.json {
+        println!(
+            "{}",
+            json!({ "v": 1, "running": true, "pid": card.pid, "uid": card.uid, "profile": card.profile, "world": world })
+        );
+        return Ok(());
+    }
+    println!("sandbox {} (pid {}, profile {})", card.uid, card.pid, card.profile);
+    for (title, list) in [("server", "servers"), ("record", "records")] {
+        for line in world[list].as_array().into_iter().flatten() {
+            println!("  {title:<8} {}", line.as_str().unwrap_or_default());
+        }
+    }
+    Ok(())
+}
+
+/// `export` lines for other people's clients.
+fn env(card: &Card, path: &std::path::Path) {
+    let kubeconfig = std::path::absolute(path.with_file_name("kubeconfig")).unwrap_or_default();
+    for (name, value) in [
+        ("HCLOUD_ENDPOINT", card.hcloud_endpoint.as_str()),
+        ("HCLOUD_TOKEN", &card.hcloud_token),
+        ("HCLOUD_TOKEN_REHEARSAL", &card.hcloud_token_rehearsal),
+        ("CLOUDFLARE_BASE_URL", &card.cloudflare_base_url),
+        ("CLOUDFLARE_API_TOKEN", &card.cloudflare_api_token),
+        ("KUBECONFIG", &kubeconfig.display().to_string()),
+    ] {
+        println!("export {name}='{}'", value.replace('\'', "'\\''"));
+    }
+}

@@ -1,0 +1,124 @@
+//! Which outside a command acts in: the real one, from tokens; or the sandbox, from its card.
+
+use super::card::Card;
+use super::exit::Stop;
+use crate::config::Settings;
+use crate::providers::{
+    Cloudflare, Generated, Hetzner, KubeApi, OnlyEdge, OpenSsh, OsRandom, RunFiles, Secrets, SystemClock, Visitor,
+};
+use crate::world::{Addresses, Clock, Person, Secret, SecretSource, Shell, World, WorldKind};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Hetzner's API.
+pub const HCLOUD: &str = "https://api.hetzner.cloud/v1";
+/// Cloudflare's API.
+pub const CLOUDFLARE: &str = "https://api.cloudflare.com/client/v4";
+
+/// relight's environment, as `main` took it before the runtime started.
+pub type Environment = BTreeMap<String, Secret>;
+
+/// Where the APIs are, and with which tokens.
+struct Doors {
+    kind: WorldKind,
+    uid: String,
+    hcloud: (String, Secret),
+    cloudflare: (String, Secret),
+    addresses: Addresses,
+    only: Option<OnlyEdge>,
+    clock: Arc<dyn Clock>,
+}
+
+fn token(environment: &Environment, name: &str) -> Result<Secret, Stop> {
+    let found = environment.get(name).filter(|value| !value.expose().is_empty()).cloned();
+    found.ok_or_else(|| Stop::usage(format!("{name} is not set"), format!("export {name}, or add --sandbox to try it")))
+}
+
+/// Refuses an environment that points somewhere else than the real clouds: a live run that talks to a sandbox, or the other
+/// way round, must not happen by a forgotten variable.
+pub fn no_leftovers(environment: &Environment) -> Result<(), Stop> {
+    for (name, real) in [("HCLOUD_ENDPOINT", HCLOUD), ("CLOUDFLARE_BASE_URL", CLOUDFLARE)] {
+        let value = environment.get(name).and_then(Secret::expose_str).unwrap_or_default().trim_end_matches('/');
+        if !value.is_empty() && value != real {
+            let what = format!("{name} is set to {value}, which is not the real API ({real})");
+            return Err(Stop::usage(what, format!("unset {name}, or add --sandbox")));
+        }
+    }
+    Ok(())
+}
+
+fn real(environment: &Environment) -> Result<Doors, Stop> {
+    no_leftovers(environment)?;
+    let hcloud = token(environment, "HCLOUD_TOKEN")?;
+    Ok(Doors {
+        kind: WorldKind::Real,
+        // A token belongs to one project: its digest tells projects apart and tells nobody the token.
+        uid: crate::world::sha256_hex(hcloud.expose()).chars().take(16).collect(),
+        hcloud: (HCLOUD.to_owned(), hcloud),
+        cloudflare: (CLOUDFLARE.to_owned(), token(environment, "CLOUDFLARE_API_TOKEN")?),
+        addresses: Addresses::identity(),
+        only: None,
+        clock: Arc::new(SystemClock::wall()),
+    })
+}
+
+fn sandbox(card: &Card) -> Doors {
+    Doors {
+        kind: WorldKind::Sandbox,
+        uid: card.uid.clone(),
+        hcloud: (card.hcloud_endpoint.clone(), Secret::new(card.hcloud_token.clone())),
+        cloudflare: (card.cloudflare_base_url.clone(), Secret::new(card.cloudflare_api_token.clone())),
+        addresses: Addresses::sandbox(),
+        only: Some(OnlyEdge { address: card.edge, authority: card.authority.clone().into_bytes() }),
+        clock: Arc::new(clock(card)),
+    }
+}
+
+/// The sandbox's clock: every process that looks at it agrees on the time.
+pub fn clock(card: &Card) -> SystemClock {
+    let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let passed = wall.saturating_sub(Duration::from_millis(card.wall_ms)).mul_f64(card.factor);
+    SystemClock::from(Duration::from_millis(card.clock_ms) + passed, card.factor)
+}
+
+/// The outside of a run: the sandbox of the card, or the real one.
+pub fn world(
+    settings: &Settings,
+    environment: &Environment,
+    card: Option<&Card>,
+    directory: &Path,
+    person: Arc<dyn Person>,
+) -> Result<World, Stop> {
+    let doors = match card {
+        Some(card) => sandbox(card),
+        None => real(environment)?,
+    };
+    let random = Arc::new(OsRandom);
+    let Doors { kind, uid, hcloud, cloudflare, addresses, only, clock } = doors;
+    let shell: Arc<dyn Shell> = Arc::new(OpenSsh::new(addresses, Arc::clone(&clock), random.clone())?);
+    let own: Arc<dyn SecretSource> = Arc::new(Secrets::new(environment.clone(), settings.base.clone()));
+    let secrets: Arc<dyn SecretSource> = match kind {
+        WorldKind::Real => own,
+        _ => Arc::new(Generated::new(own, uid.clone())),
+    };
+    let files = RunFiles::open(directory).map_err(|error| {
+        Stop::usage(format!("{}: {error}", directory.display()), "make the state directory writable")
+    })?;
+    let timeouts = &settings.timeouts;
+    Ok(World {
+        kind,
+        uid,
+        cloud: Arc::new(Hetzner::new(&hcloud.0, &hcloud.1, Arc::clone(&clock), timeouts)?),
+        dns: Arc::new(Cloudflare::new(&cloudflare.0, &cloudflare.1, Arc::clone(&clock), timeouts)?),
+        cluster: Arc::new(KubeApi::new(Arc::clone(&shell), timeouts.clone())),
+        shell,
+        http: Arc::new(Visitor::new(addresses, only, timeouts)?),
+        files: Arc::new(files),
+        clock,
+        random,
+        secrets,
+        person,
+    })
+}

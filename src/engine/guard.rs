@@ -1,0 +1,103 @@
+//! The guard: the one place that decides what a run may touch, and the only one that issues permits.
+//!
+//! It trusts nothing that it is told: before every permit it looks at the target itself. A playbook cannot switch it off.
+
+use crate::actions::{Mode, Place};
+use crate::world::{of_cluster, of_run, Error, Labels, Permit, Result, Target, ThingKind, World};
+use std::net::IpAddr;
+
+/// Looks at the target, and says whether this run may touch it. The caller issues the permit after the intent is on disk.
+pub(super) async fn look(world: &World, place: &Place<'_>, target: &Target) -> Result<()> {
+    match target {
+        Target::CloudNew { kind, name } => new_thing(world, place, kind, name).await,
+        Target::Cloud { kind, id } => thing(world, place, kind, *id).await,
+        Target::Node { address } | Target::Objects { address, .. } => node(world, place, *address).await,
+        Target::Dns { zone, names } => dns(place, zone, names),
+        Target::LocalFile { .. } => Ok(()),
+    }
+}
+
+/// Issues the permit for a target that was looked at and whose intent is on disk.
+pub(super) fn issue(place: &Place<'_>, target: Target) -> Permit {
+    Permit::issue(target, place.step, &place.run.id)
+}
+
+fn stopped(place: &Place<'_>, why: &str) -> Error {
+    Error::refused(format!("the guard stopped step {}: {why}", place.step))
+        .remedy("nothing was sent; look at what carries that name or label, and at the playbook")
+        .code("guard")
+}
+
+/// Whether the labels let this run touch the thing: made by this run, or (live) of its cluster.
+fn ours(place: &Place<'_>, labels: &Labels) -> bool {
+    match place.run.mode {
+        Mode::Live => of_cluster(labels, &place.settings.cluster),
+        Mode::Rehearsal => of_run(labels, &place.settings.cluster, &place.run.id),
+    }
+}
+
+async fn all(world: &World, kind: &str) -> Result<Vec<(i64, String, Labels)>> {
+    let kind = match kind {
+        "server" => {
+            let servers = world.cloud.servers("").await?;
+            return Ok(servers.into_iter().map(|s| (s.id, s.name, s.labels)).collect());
+        }
+        "ssh_key" => ThingKind::SshKey,
+        "network" => ThingKind::Network,
+        "firewall" => ThingKind::Firewall,
+        "placement_group" => ThingKind::PlacementGroup,
+        other => return Err(Error::fatal(format!("the guard knows no kind {other}"))),
+    };
+    Ok(world.cloud.things(kind, "").await?.into_iter().map(|t| (t.id, t.name, t.labels)).collect())
+}
+
+async fn new_thing(world: &World, place: &Place<'_>, kind: &str, name: &str) -> Result<()> {
+    if !name.starts_with(&place.name("")) {
+        return Err(stopped(place, &format!("{kind} {name} is no name of this run")));
+    }
+    match all(world, kind).await?.into_iter().find(|(_, n, _)| n == name) {
+        None => Ok(()),
+        Some((id, _, labels)) if ours(place, &labels) => {
+            Err(Error::transient(format!("{kind} {name} exists by now (id {id}); looking again")))
+        }
+        Some((id, ..)) => Err(stopped(place, &format!("{kind} {name} (id {id}) exists and is not this cluster's"))),
+    }
+}
+
+async fn thing(world: &World, place: &Place<'_>, kind: &str, id: i64) -> Result<()> {
+    let found = match kind {
+        "server" => world.cloud.server(id).await?.map(|s| (s.id, s.name, s.labels)),
+        _ => all(world, kind).await?.into_iter().find(|(i, ..)| *i == id),
+    };
+    match found {
+        None => Err(Error::transient(format!("{kind} {id} does not exist any more; looking again"))),
+        Some((_, _, labels)) if ours(place, &labels) => Ok(()),
+        Some((_, name, _)) => Err(stopped(place, &format!("{kind} {name} (id {id}) is not this cluster's"))),
+    }
+}
+
+async fn node(world: &World, place: &Place<'_>, address: IpAddr) -> Result<()> {
+    let servers = world.cloud.servers("").await?;
+    let here = servers.iter().find(|s| s.public_ip.map(IpAddr::V4) == Some(address));
+    match here {
+        Some(server) if ours(place, &server.labels) => Ok(()),
+        Some(server) => {
+            Err(stopped(place, &format!("{address} is server {}, which is not this cluster's", server.name)))
+        }
+        None => Err(Error::transient(format!("no server of the project has address {address} now; looking again"))),
+    }
+}
+
+fn dns(place: &Place<'_>, zone: &str, names: &[String]) -> Result<()> {
+    let dns = &place.settings.dns;
+    if place.run.mode == Mode::Rehearsal {
+        return Err(stopped(place, &format!("a rehearsal does not touch zone {zone}")));
+    }
+    if zone != dns.zone {
+        return Err(stopped(place, &format!("zone {zone} is not the configured {}", dns.zone)));
+    }
+    match names.iter().find(|n| !dns.hosts.contains(n)) {
+        Some(name) => Err(stopped(place, &format!("{name} is not among dns.hosts"))),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,175 @@
+//! Runs a plan: every step whose needs are met runs at once; what fails stops only what needs it.
+
+use super::event::{Event, Outcome, RunFinished, StepRecord};
+use super::fold::{fact_record, RunState};
+use super::journal::{Broken, Journal};
+use super::step::{StepEnd, StepRun, Why};
+use crate::actions::{Facts, Place, RunId, Scripts};
+use crate::config::Settings;
+use crate::playbook::{Plan, Step};
+use crate::world::{millis, World};
+use futures::stream::{FuturesUnordered, StreamExt};
+use sha2::{Digest, Sha256};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// A run in this process.
+pub struct Run<'a> {
+    /// The outside.
+    pub world: &'a World,
+    /// The cluster.
+    pub settings: &'a Settings,
+    /// What to do.
+    pub plan: &'a Plan,
+    /// Which run.
+    pub id: &'a RunId,
+    /// What runs on nodes.
+    pub scripts: &'a Scripts,
+    /// Where it is written down. Its first record must be there.
+    pub journal: &'a Journal,
+    /// What the journal remembers.
+    pub memory: RunState,
+    /// Turns true when the run shall stop: calls in flight are finished, nothing new is begun.
+    pub stop: watch::Receiver<bool>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Stage {
+    Waiting,
+    Running,
+    Done,
+    Failed,
+}
+
+/// What the run has come to so far.
+struct Score {
+    stages: Vec<Stage>,
+    facts: Facts,
+    warnings: usize,
+    first_failure: Option<Why>,
+}
+
+impl Run<'_> {
+    /// Runs until nothing more can be done, and journals how it ended. An error means that the journal cannot be written:
+    /// all calls in flight were dropped.
+    pub async fn execute(mut self) -> Result<RunFinished, Broken> {
+        let stages = vec![Stage::Waiting; self.plan.steps.len()];
+        let facts = self.memory.facts.clone();
+        let mut score = Score { stages, facts, warnings: 0, first_failure: None };
+        let this = &self;
+        let mut finished = Vec::new();
+        {
+            let mut running = FuturesUnordered::new();
+            loop {
+                for index in this.startable(&score) {
+                    if let (Some(step), Some(stage)) = (this.plan.steps.get(index), score.stages.get_mut(index)) {
+                        *stage = Stage::Running;
+                        let facts = score.facts.clone();
+                        running.push(async move { (index, this.one(step, facts).await) });
+                    }
+                }
+                let Some((index, end)) = running.next().await else { break };
+                let end = end?;
+                if let Some(step) = this.plan.steps.get(index) {
+                    let well = this.settle(step, end, &mut score).await?;
+                    if well {
+                        finished.push((step.id.clone(), millis(this.world.clock.now())));
+                    }
+                    if let Some(stage) = score.stages.get_mut(index) {
+                        *stage = if well { Stage::Done } else { Stage::Failed };
+                    }
+                }
+            }
+        }
+        for (id, at) in finished {
+            self.memory.finished.entry(id).or_insert((Outcome::Done, at));
+        }
+        let end = self.end(&score);
+        self.journal.append(Event::RunFinished(end.clone())).await?;
+        Ok(end)
+    }
+
+    fn startable(&self, score: &Score) -> Vec<usize> {
+        if *self.stop.borrow() {
+            return Vec::new();
+        }
+        let is = |i: usize, stage: Stage| score.stages.get(i) == Some(&stage);
+        let ready = |step: &Step| step.needs.iter().all(|n| is(*n, Stage::Done));
+        let steps = self.plan.steps.iter().enumerate();
+        steps.filter(|(i, step)| is(*i, Stage::Waiting) && ready(step)).map(|(i, _)| i).collect()
+    }
+
+    async fn one(&self, step: &Step, facts: Facts) -> Result<StepEnd, Broken> {
+        let place = place(self.settings, self.id, self.scripts, step);
+        let (world, journal, memory) = (self.world, self.journal, &self.memory);
+        StepRun { world, journal, memory, step, place, facts, stop: self.stop.clone() }.live().await
+    }
+
+    /// Journals how a step ended; whether what needs it may go on.
+    async fn settle(&self, step: &Step, end: StepEnd, score: &mut Score) -> Result<bool, Broken> {
+        let event = match end {
+            StepEnd::Finished { outcome, facts, text } => {
+                score.facts.learn(&facts);
+                Event::StepFinished { step: step.id.clone(), outcome, facts: fact_record(&facts), text }
+            }
+            StepEnd::Failed { why, error, remedy } if step.optional && why != Why::Interrupted => {
+                score.warnings += 1;
+                let text = format!("{error}. {remedy}");
+                let facts = fact_record(&Facts::none());
+                Event::StepFinished { step: step.id.clone(), outcome: Outcome::Warning, facts, text }
+            }
+            StepEnd::Failed { why, error, remedy } => {
+                score.first_failure.get_or_insert(why);
+                Event::StepFailed { step: step.id.clone(), why: why.word().to_owned(), error, remedy }
+            }
+        };
+        let well = matches!(event, Event::StepFinished { .. });
+        self.journal.append(event).await?;
+        Ok(well)
+    }
+
+    fn end(&self, score: &Score) -> RunFinished {
+        let done = score.stages.iter().filter(|s| **s == Stage::Done).count();
+        let outcome = match score.first_failure {
+            Some(why) => why.word(),
+            None if done == self.plan.steps.len() => "succeeded",
+            None => Why::Interrupted.word(),
+        };
+        let milestone = |name: &str| {
+            let step = self.plan.steps.iter().find(|s| s.milestone.as_deref() == Some(name))?;
+            self.memory.seconds_until(&step.id)
+        };
+        let since = Duration::from_millis(millis(self.world.clock.now()).saturating_sub(self.memory.started_at));
+        RunFinished {
+            outcome: outcome.to_owned(),
+            steps: self.plan.steps.len(),
+            done,
+            warnings: score.warnings,
+            journal: self.world.files.place(),
+            first_answer_seconds: milestone("first_answer"),
+            recovery_seconds: (outcome == "succeeded").then(|| milestone("recovered").unwrap_or(since.as_secs_f64())),
+        }
+    }
+}
+
+/// What a step is about.
+pub fn place<'a>(settings: &'a Settings, run: &'a RunId, scripts: &'a Scripts, step: &'a Step) -> Place<'a> {
+    Place { settings, run, step: &step.id, node: step.node.as_deref().and_then(|n| settings.node(n)), scripts }
+}
+
+/// The steps as the journal's first record lists them.
+pub fn step_records(plan: &Plan, settings: &Settings, run: &RunId, scripts: &Scripts) -> Vec<StepRecord> {
+    let id = |index: &usize| plan.steps.get(*index).map(|s| s.id.clone());
+    let record = |step: &Step| {
+        let place = place(settings, run, scripts, step);
+        let inputs = serde_json::json!([step.action_name, step.action.inputs(&place)]).to_string();
+        StepRecord {
+            id: step.id.clone(),
+            text: step.action.describe(&place),
+            needs: step.needs.iter().filter_map(id).collect(),
+            expected_seconds: step.expected.as_secs_f64(),
+            inputs: hex::encode(Sha256::digest(inputs.as_bytes())),
+        }
+    };
+    plan.steps.iter().map(record).collect()
+}

@@ -1,0 +1,331 @@
+//! One step's life: look, intend, act, look again, until it is done, refused, or out of time.
+
+use super::effects::{StepEffects, INTERRUPTED};
+use super::event::{Event, Found, Outcome};
+use super::fold::RunState;
+use super::journal::{Broken, Journal};
+use super::retry;
+use crate::actions::{Check, Facts, Place, StepContext};
+use crate::playbook::{Gate, Step};
+use crate::world::{Answer, Class, Error, Question, World};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::Mutex;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// How many looks settle whether something happened whose reply was lost, or that a list does not show yet: about ten
+/// seconds, longer than a cloud's lists lag.
+const SETTLING_LOOKS: u32 = 5;
+
+/// How a step ended.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum StepEnd {
+    /// Well.
+    Finished { outcome: Outcome, facts: Facts, text: String },
+    /// Badly.
+    Failed { why: Why, error: String, remedy: String },
+}
+
+/// Why a step ended badly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Why {
+    /// A check refused.
+    Refused,
+    /// It did not work.
+    Failed,
+    /// Nobody answered, or with no.
+    NeedsPerson,
+    /// The run is being stopped.
+    Interrupted,
+}
+
+impl Why {
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+            Self::NeedsPerson => "needs_person",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+/// What one stretch of work came to: the end, or a question to a person (whose thinking does not count as the step's time).
+enum Turn {
+    End(StepEnd),
+    Accept(String),
+    Repeat(String),
+}
+
+pub(super) struct StepRun<'a> {
+    pub(super) world: &'a World,
+    pub(super) journal: &'a Journal,
+    pub(super) memory: &'a RunState,
+    pub(super) step: &'a Step,
+    pub(super) place: Place<'a>,
+    pub(super) facts: Facts,
+    pub(super) stop: watch::Receiver<bool>,
+}
+
+/// What the attempts so far have come to.
+struct Tries {
+    attempt: u32,
+    looks: u32,
+    errors: u32,
+    settling: u32,
+    acted: bool,
+    unknown: bool,
+    /// What the last apply set out to do: a look that still finds the same missing may be early, one that finds something else
+    /// missing shows progress.
+    aim: String,
+}
+
+impl Tries {
+    /// Whether what is still missing may only not be visible yet: a list lags, or a call whose reply was lost is still on its
+    /// way.
+    fn early(&self, missing: &str) -> bool {
+        let same = self.aim.is_empty() || self.aim == missing;
+        ((self.acted && same) || self.unknown) && self.settling < SETTLING_LOOKS
+    }
+}
+
+impl StepRun<'_> {
+    /// Runs the step to its end. An error means that the journal is broken, and that nothing may be done any more.
+    pub(super) async fn live(&self) -> Result<StepEnd, Broken> {
+        self.journal.append(Event::StepStarted { step: self.step.id.clone() }).await?;
+        if let Some(end) = self.gate().await? {
+            return Ok(end);
+        }
+        let unknown = self.memory.open.contains(&self.step.id);
+        let mut tries =
+            Tries { attempt: 0, looks: 0, errors: 0, settling: 0, acted: false, unknown, aim: String::new() };
+        loop {
+            match self.turn(&mut tries).await? {
+                Turn::End(end) => return Ok(end),
+                Turn::Accept(text) => {
+                    if let Some(end) = self.ask(&text, true, true).await? {
+                        return Ok(refused_instead(end, &text));
+                    }
+                    return Ok(StepEnd::Finished { outcome: Outcome::Accepted, facts: Facts::none(), text });
+                }
+                Turn::Repeat(text) => {
+                    if let Some(end) = self.ask(&text, true, true).await? {
+                        return Ok(end);
+                    }
+                    tries.unknown = false;
+                }
+            }
+        }
+    }
+
+    async fn gate(&self) -> Result<Option<StepEnd>, Broken> {
+        let text = self.step.action.describe(&self.place);
+        match self.step.gate {
+            Gate::None => Ok(None),
+            Gate::Confirm => self.ask(&text, false, false).await,
+            Gate::Typed => self.ask(&text, true, false).await,
+        }
+    }
+
+    /// Puts a question, unless the same one was answered with yes in this run. `None`: go on.
+    async fn ask(&self, text: &str, typed: bool, evidence: bool) -> Result<Option<StepEnd>, Broken> {
+        let step = self.step.id.clone();
+        if self.memory.answered.contains(&(step.clone(), text.to_owned())) {
+            return Ok(None);
+        }
+        let asked = Event::GateAsked { step: step.clone(), text: text.to_owned(), evidence };
+        self.journal.append(asked).await?;
+        let word = typed.then(|| self.place.settings.cluster.clone());
+        let question = Question { step: step.clone(), text: text.to_owned(), type_this: word, evidence };
+        let answer = match self.world.person.ask(&question).await {
+            Ok(answer) => answer,
+            Err(error) => return Ok(Some(failed(Why::NeedsPerson, &error))),
+        };
+        let yes = answer == Answer::Yes;
+        self.journal.append(Event::GateAnswered { step, text: text.to_owned(), yes }).await?;
+        Ok(match answer {
+            Answer::Yes => None,
+            Answer::No => Some(StepEnd::Failed {
+                why: Why::NeedsPerson,
+                error: format!("not agreed to: {text}"),
+                remedy: "run `relight resume` to be asked again".to_owned(),
+            }),
+            Answer::Nobody(flag) => {
+                Some(StepEnd::Failed { why: Why::NeedsPerson, error: format!("nobody to ask: {text}"), remedy: flag })
+            }
+        })
+    }
+
+    async fn turn(&self, tries: &mut Tries) -> Result<Turn, Broken> {
+        let effects = StepEffects {
+            world: self.world,
+            place: self.place,
+            journal: self.journal,
+            stop: self.stop.clone(),
+            attempt: AtomicU32::new(tries.attempt),
+            intended: AtomicBool::new(false),
+        };
+        let last = Mutex::new(String::new());
+        let cx = StepContext { place: self.place, world: self.world, facts: &self.facts, effects: &effects };
+        tokio::select! {
+            biased;
+            turn = self.attempts(&cx, &effects, tries, &last) => turn,
+            () = self.world.clock.sleep(self.step.deadline) => {
+                let last = last.lock().map(|l| l.clone()).unwrap_or_default();
+                Ok(Turn::End(StepEnd::Failed {
+                    why: Why::Failed,
+                    error: format!("not done within its deadline of {:?}; last: {last}", self.step.deadline),
+                    remedy: "mend the cause, then `relight resume`; `deadline:` of the step is in the playbook".to_owned(),
+                }))
+            }
+        }
+    }
+
+    async fn attempts(
+        &self,
+        cx: &StepContext<'_>,
+        effects: &StepEffects<'_>,
+        tries: &mut Tries,
+        last: &Mutex<String>,
+    ) -> Result<Turn, Broken> {
+        let note = |text: &str| {
+            if let Ok(mut last) = last.lock() {
+                text.clone_into(&mut last);
+            }
+            self.journal.progress(&self.step.id, text);
+        };
+        loop {
+            if *self.stop.borrow() {
+                return Ok(Turn::End(interrupted()));
+            }
+            let error = match self.step.action.check(cx).await {
+                Ok(Check::Done(facts)) => return self.done(tries, facts).await.map(Turn::End),
+                Ok(Check::Refused(text)) => return self.refused(text).await,
+                Ok(Check::Pending(text)) => {
+                    note(&text);
+                    self.rest(retry::pause(tries.looks)).await;
+                    tries.looks += 1;
+                    continue;
+                }
+                Ok(Check::Needed(text)) if tries.early(&text) => {
+                    note(&format!("looking again whether it happened: {text}"));
+                    self.rest(retry::pause(tries.settling)).await;
+                    tries.settling += 1;
+                    continue;
+                }
+                Ok(Check::Needed(text)) if self.step.once && tries.unknown => return Ok(Turn::Repeat(text)),
+                Ok(Check::Needed(text)) => {
+                    note(&text);
+                    self.checked(Found::Needed, &text).await?;
+                    tries.attempt += 1;
+                    tries.settling = 0;
+                    tries.aim = text;
+                    effects.attempt.store(tries.attempt, Ordering::SeqCst);
+                    let applied = self.step.action.apply(cx).await;
+                    tries.acted |= applied.is_ok() && effects.intended.load(Ordering::SeqCst);
+                    match applied {
+                        Ok(()) => continue,
+                        Err(error) => error,
+                    }
+                }
+                Err(error) => error,
+            };
+            if let Some(broken) = self.journal.broken() {
+                return Err(broken.clone());
+            }
+            note(&error.what);
+            match self.after(tries, &error).await? {
+                Some(end) => return Ok(Turn::End(end)),
+                None => tries.errors += 1,
+            }
+        }
+    }
+
+    /// What an error leads to: `None` to look again, after a backoff.
+    async fn after(&self, tries: &mut Tries, error: &Error) -> Result<Option<StepEnd>, Broken> {
+        if error.is(INTERRUPTED) || *self.stop.borrow() {
+            return Ok(Some(interrupted()));
+        }
+        let class = match error.class {
+            Class::Transient => "transient",
+            Class::Unknown => {
+                tries.unknown = true;
+                tries.settling = 0;
+                "unknown"
+            }
+            Class::Refused => return Ok(Some(failed(Why::Refused, error))),
+            Class::Branch | Class::Fatal => return Ok(Some(failed(Why::Failed, error))),
+        };
+        let wait = retry::backoff(tries.errors + 1, error.retry_after, &*self.world.random);
+        let retry = Event::StepRetry {
+            step: self.step.id.clone(),
+            attempt: tries.attempt,
+            class: class.to_owned(),
+            error: error.what.clone(),
+            wait_ms: crate::world::millis(wait),
+        };
+        self.journal.append(retry).await?;
+        self.rest(wait).await;
+        Ok(None)
+    }
+
+    async fn done(&self, tries: &Tries, facts: Facts) -> Result<StepEnd, Broken> {
+        let outcome = match (tries.unknown, tries.acted) {
+            (true, _) => Outcome::Adopted,
+            (false, true) => Outcome::Done,
+            (false, false) if tries.attempt > 0 => Outcome::Done,
+            (false, false) => Outcome::Already,
+        };
+        if outcome == Outcome::Adopted {
+            self.checked(Found::Done, "the outcome was unknown; a look shows that it is done").await?;
+        }
+        Ok(StepEnd::Finished { outcome, facts, text: String::new() })
+    }
+
+    async fn refused(&self, text: String) -> Result<Turn, Broken> {
+        self.checked(Found::Refused, &text).await?;
+        if self.step.evidence {
+            return Ok(Turn::Accept(text));
+        }
+        Ok(Turn::End(StepEnd::Failed {
+            why: Why::Refused,
+            error: text,
+            remedy: "mend what it names, then `relight resume`".to_owned(),
+        }))
+    }
+
+    async fn checked(&self, found: Found, text: &str) -> Result<(), Broken> {
+        let event = Event::StepChecked { step: self.step.id.clone(), found, text: text.to_owned() };
+        self.journal.append(event).await.map(|_| ())
+    }
+
+    /// Waits in the run's clock, or until the run is being stopped.
+    async fn rest(&self, time: Duration) {
+        let mut stop = self.stop.clone();
+        tokio::select! {
+            biased;
+            _ = stop.wait_for(|stopped| *stopped) => {}
+            () = self.world.clock.sleep(time) => {}
+        }
+    }
+}
+
+fn failed(why: Why, error: &Error) -> StepEnd {
+    StepEnd::Failed { why, error: error.what.clone(), remedy: error.remedy.clone() }
+}
+
+fn interrupted() -> StepEnd {
+    StepEnd::Failed {
+        why: Why::Interrupted,
+        error: "interrupted".to_owned(),
+        remedy: "`relight resume` goes on from here".to_owned(),
+    }
+}
+
+/// Evidence that nobody accepted is a refusal, and the flag that accepts it is the remedy.
+fn refused_instead(end: StepEnd, text: &str) -> StepEnd {
+    match end {
+        StepEnd::Failed { why, remedy, .. } => StepEnd::Failed { why, error: text.to_owned(), remedy },
+        finished @ StepEnd::Finished { .. } => finished,
+    }
+}

@@ -1,0 +1,159 @@
+//! Where playbooks and scripts come from: the binary, overridden file by file by a directory.
+
+use include_dir::{include_dir, Dir};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The repository's `steps/`, as it was when relight was built.
+static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/steps");
+
+/// The playbooks (`*.yaml`) and scripts (`scripts/*`) of this binary; a file of the same name in the directory of `--steps`
+/// takes the place of one, and may be new.
+#[derive(Debug, Clone, Default)]
+pub struct Source {
+    dir: Option<PathBuf>,
+}
+
+/// A file as found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceFile {
+    /// What messages call it: `steps/rebuild.yaml`, or the path in the directory of `--steps`.
+    pub file: String,
+    /// Its text.
+    pub text: Arc<str>,
+}
+
+impl Source {
+    /// What the binary holds.
+    pub fn embedded() -> Self {
+        Self { dir: None }
+    }
+    /// What the binary holds, overridden by this directory where it is given.
+    ///
+    /// # Errors
+    /// Where the directory cannot be read; says so and what to do.
+    pub fn new(dir: Option<&Path>) -> Result<Self, String> {
+        if let Some(dir) = dir {
+            std::fs::read_dir(dir).map_err(|e| {
+                format!("the directory of playbooks {} cannot be read: {e}; give --steps a directory", dir.display())
+            })?;
+        }
+        Ok(Self { dir: dir.map(Path::to_owned) })
+    }
+    /// The playbook of this name (`rebuild`), `None` where there is none.
+    ///
+    /// # Errors
+    /// Where the file exists and cannot be read as text.
+    pub fn playbook(&self, name: &str) -> Result<Option<SourceFile>, String> {
+        self.file(Path::new(""), &format!("{name}.yaml"))
+    }
+    /// The script of this file name (`harden.sh`), `None` where there is none.
+    ///
+    /// # Errors
+    /// Where the file exists and cannot be read as text.
+    pub fn script(&self, name: &str) -> Result<Option<Arc<str>>, String> {
+        Ok(self.file(Path::new("scripts"), name)?.map(|found| found.text))
+    }
+    /// The names of all playbooks, sorted.
+    pub fn names(&self) -> Vec<String> {
+        let embedded = EMBEDDED.files().map(|f| f.path().to_owned());
+        self.all(embedded, Path::new(""))
+            .into_iter()
+            .filter_map(|f| f.strip_suffix(".yaml").map(str::to_owned))
+            .collect()
+    }
+    /// The file names of all scripts, sorted.
+    pub fn scripts(&self) -> Vec<String> {
+        let embedded = EMBEDDED.get_dir("scripts").into_iter().flat_map(Dir::files).map(|f| f.path().to_owned());
+        self.all(embedded, Path::new("scripts"))
+            .into_iter()
+            .filter(|f| Path::new(f).extension().is_some_and(|e| e == "sh"))
+            .collect()
+    }
+
+    fn all(&self, embedded: impl Iterator<Item = PathBuf>, under: &Path) -> BTreeSet<String> {
+        let own = self.dir.iter().filter_map(|d| std::fs::read_dir(d.join(under)).ok()).flatten().flatten();
+        let paths = embedded.chain(own.map(|entry| entry.path()));
+        paths.filter_map(|p| Some(p.file_name()?.to_str()?.to_owned())).filter(|name| is_name(name)).collect()
+    }
+    /// A name comes from a playbook or a command line: it must not lead out of the directory.
+    fn file(&self, under: &Path, name: &str) -> Result<Option<SourceFile>, String> {
+        if !is_name(name) {
+            return Ok(None);
+        }
+        let path = &under.join(name);
+        if let Some(dir) = &self.dir {
+            let own = dir.join(path);
+            let file = own.display().to_string();
+            match std::fs::read_to_string(&own) {
+                Ok(text) => return Ok(Some(SourceFile { file, text: text.into() })),
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+                Err(e) => return Err(format!("{file} cannot be read: {e}; mend or remove it")),
+            }
+        }
+        let Some(file) = EMBEDDED.get_file(path) else { return Ok(None) };
+        let name = format!("steps/{}", path.display());
+        match file.contents_utf8() {
+            Some(text) => Ok(Some(SourceFile { file: name, text: text.into() })),
+            None => Err(format!("{name} is not UTF-8; mend it and build relight again")),
+        }
+    }
+}
+
+/// One plain file name, not hidden.
+fn is_name(name: &str) -> bool {
+    !name.is_empty()
+        && !name.starts_with('.')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_overrides_file_by_file_and_adds_new_ones() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("scripts")).unwrap();
+        std::fs::write(dir.path().join("scripts/README.md"), "mine").unwrap();
+        std::fs::write(dir.path().join("scripts/extra.sh"), "#!/bin/sh\n").unwrap();
+        std::fs::write(dir.path().join("mine.yaml"), "playbook: mine\n").unwrap();
+        let embedded = Source::embedded();
+        let both = Source::new(Some(dir.path())).unwrap();
+        let theirs = embedded.script("README.md").unwrap().unwrap();
+        assert!(theirs.contains("Contract"), "the binary holds steps/scripts");
+        assert_eq!(both.script("README.md").unwrap().as_deref(), Some("mine"));
+        assert!(
+            both.scripts().contains(&"extra.sh".to_owned()) && !embedded.scripts().contains(&"extra.sh".to_owned())
+        );
+        assert!(both.names().contains(&"mine".to_owned()));
+        let found = both.playbook("mine").unwrap().unwrap();
+        assert_eq!(&*found.text, "playbook: mine\n");
+        assert!(found.file.ends_with("mine.yaml"));
+        for name in embedded.names() {
+            assert_eq!(both.playbook(&name).unwrap(), embedded.playbook(&name).unwrap(), "not overridden: {name}");
+        }
+    }
+
+    #[test]
+    fn a_name_does_not_lead_out_of_the_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        let inner = dir.path().join("inner");
+        std::fs::create_dir(&inner).unwrap();
+        std::fs::write(dir.path().join("out.yaml"), "secret").unwrap();
+        let source = Source::new(Some(&inner)).unwrap();
+        assert_eq!(source.playbook("../out").unwrap(), None);
+        assert_eq!(source.script("../../out.yaml").unwrap(), None);
+        assert_eq!(source.playbook("").unwrap(), None);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_told_and_not_passed_over() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("rebuild.yaml"), [0xff, 0xfe]).unwrap();
+        let told = Source::new(Some(dir.path())).unwrap().playbook("rebuild").unwrap_err();
+        assert!(told.contains("rebuild.yaml") && told.contains("mend"), "{told}");
+        assert!(Source::new(Some(&dir.path().join("none"))).is_err());
+    }
+}

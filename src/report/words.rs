@@ -1,0 +1,113 @@
+//! Times and texts as people read them.
+
+/// The text on one line, with nothing in it that a terminal would obey: line breaks and tabs become spaces, other control
+/// characters and those that turn the direction of text are written out.
+///
+/// For everything that came from outside: errors, names, scripts' output.
+pub fn plain(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.trim_end().chars() {
+        match c {
+            '\n' | '\t' => out.push(' '),
+            '\r' => {}
+            c if c.is_control() || is_turning(c) => out.extend(c.escape_default()),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// Unicode's bidirectional controls, and the line and paragraph separators.
+fn is_turning(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// `0.4s`, `12.0s`, `1m 03s`, `2h 05m`.
+pub(super) fn time(seconds: f64) -> String {
+    let seconds = seconds.max(0.0);
+    if seconds < 59.95 {
+        return format!("{seconds:.1}s");
+    }
+    let whole = std::time::Duration::from_secs_f64(seconds.min(1e9).round()).as_secs();
+    let (hours, minutes, seconds) = (whole / 3600, whole / 60 % 60, whole % 60);
+    if hours > 0 {
+        format!("{hours}h {minutes:02}m")
+    } else {
+        format!("{minutes}m {seconds:02}s")
+    }
+}
+
+/// Seconds from one moment to another, both in milliseconds since the epoch.
+pub(super) fn seconds_between(from: u64, to: u64) -> f64 {
+    std::time::Duration::from_millis(to.saturating_sub(from)).as_secs_f64()
+}
+
+/// Milliseconds since the epoch as RFC 3339 in UTC.
+pub(super) fn rfc3339(millis: u64) -> String {
+    let moment = i64::try_from(millis).ok().and_then(|m| jiff::Timestamp::from_millisecond(m).ok());
+    moment.map_or_else(|| format!("{millis}ms"), |t| format!("{t:.3}"))
+}
+
+/// `1 step`, `2 steps`.
+pub(super) fn count(number: usize, word: &str) -> String {
+    format!("{number} {word}{}", if number == 1 { "" } else { "s" })
+}
+
+/// Cut to this many characters, the last of them `…` where something was cut.
+pub(super) fn cut(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    text.chars().take(most.saturating_sub(1)).chain(['…']).collect()
+}
+
+/// Rows of cells as columns, two spaces apart and indented by two; no spaces at the ends of lines.
+pub(super) fn table(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
+    let width = |column: usize| rows.iter().filter_map(|r| r.get(column)).map(|c| c.chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let mut out = String::new();
+    for row in rows {
+        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        out.push_str("  ");
+        out.push_str(cells.join("  ").trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_a_terminal_obeys_is_left() {
+        let evil = "bad\x1b[2J\x07 gate\r\nnext\u{9b}31m \u{202e}txt.exe";
+        let shown = plain(evil);
+        assert_eq!(shown, "bad\\u{1b}[2J\\u{7} gate next\\u{9b}31m \\u{202e}txt.exe");
+        assert!(!shown.chars().any(char::is_control));
+    }
+
+    #[test]
+    fn other_letters_stay_as_they_are() {
+        assert_eq!(plain("naïve 日本語 … 'quoted'\n"), "naïve 日本語 … 'quoted'");
+    }
+
+    #[test]
+    fn times_are_short() {
+        let shown: Vec<String> = [-1.0, 0.04, 12.34, 59.96, 60.0, 63.0, 3599.6, 7500.0].into_iter().map(time).collect();
+        assert_eq!(shown, ["0.0s", "0.0s", "12.3s", "1m 00s", "1m 00s", "1m 03s", "1h 00m", "2h 05m"]);
+    }
+
+    #[test]
+    fn moments_are_rfc_3339() {
+        assert_eq!(rfc3339(1_700_000_000_123), "2023-11-14T22:13:20.123Z");
+        assert_eq!(rfc3339(u64::MAX), "18446744073709551615ms");
+    }
+
+    #[test]
+    fn a_long_text_is_cut_at_characters() {
+        assert_eq!(cut("日本語", 3), "日本語");
+        assert_eq!(cut("日本語語", 3), "日本…");
+    }
+}

@@ -1,0 +1,216 @@
+//! A sandbox with all its network doors open, each on an address of its own 127.a.b.0/24.
+//!
+//! `.1` is the edge and the clouds' APIs; nodes have the addresses from `.10` on. Ports below 1024 are moved as
+//! [`Addresses`] says; nothing needs root and nothing leaves loopback.
+
+use super::authority::{Authority, Kubeconfigs};
+use super::doors::ssh::{ForwardTable, ScriptLookup, SshFleet};
+use super::doors::{self, CloudflareDoor, HetznerDoor, Shape};
+use super::joined::Clusters;
+use super::model::{lock, Latency, Loss, Model, Shared, Start};
+use super::node_doors::{Behind, NodeDoors};
+use super::objects::Pace;
+use crate::config::Settings;
+use crate::world::{Addresses, Clock, Random, Secret};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+/// Port of the Hetzner door on the sandbox's `.1`.
+const HETZNER: u16 = 18_001;
+/// Port of the Cloudflare door.
+const CLOUDFLARE: u16 = 18_002;
+/// Host of K3s' releases: the edge stands for it.
+const RELEASES: &str = "github.com";
+
+/// What a sandbox is opened with.
+pub struct Setting {
+    /// The cluster whose world it is.
+    pub settings: Settings,
+    /// How long things take.
+    pub latency: Latency,
+    /// Texts of the scripts that nodes know.
+    pub scripts: ScriptLookup,
+    /// The run's time.
+    pub clock: Arc<dyn Clock>,
+    /// For tokens.
+    pub random: Arc<dyn Random>,
+}
+
+/// An open sandbox. Dropping it closes the doors.
+pub struct Served {
+    /// The world.
+    pub model: Shared,
+    /// Tells this sandbox from every other one.
+    pub uid: String,
+    /// What every host name resolves to.
+    pub edge: IpAddr,
+    /// The certificate authority.
+    pub authority: Arc<Authority>,
+    /// Base URL of the Hetzner door.
+    pub hcloud_endpoint: String,
+    /// Base URL of the Cloudflare door.
+    pub cloudflare_base_url: String,
+    setting: Setting,
+    start: Start,
+    clusters: Clusters,
+    tasks: Vec<JoinHandle<()>>,
+    nodes: Option<(NodeDoors, SshFleet)>,
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+fn token(random: &dyn Random) -> String {
+    let mut bytes = [0u8; 24];
+    random.fill(&mut bytes);
+    hex::encode(bytes)
+}
+
+/// A free /24 of loopback: one whose `.1` can be listened on.
+async fn free_network(random: &dyn Random) -> io::Result<(Ipv4Addr, TcpListener)> {
+    let mut last = io::Error::other("no free loopback network");
+    for _ in 0..200 {
+        let mut bytes = [0u8; 2];
+        random.fill(&mut bytes);
+        let [a, b] = bytes;
+        let base = Ipv4Addr::new(127, a.max(1), b, 0);
+        match TcpListener::bind((one(base), HETZNER)).await {
+            Ok(listener) => return Ok((base, listener)),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+fn one(base: Ipv4Addr) -> Ipv4Addr {
+    let [a, b, c, _] = base.octets();
+    Ipv4Addr::new(a, b, c, 1)
+}
+
+impl Served {
+    /// Opens a sandbox whose world is empty but for projects and zone.
+    pub async fn open(setting: Setting) -> io::Result<Self> {
+        let (base, hetzner) = free_network(&*setting.random).await?;
+        let mut seed = [0u8; 8];
+        setting.random.fill(&mut seed);
+        let start = Start {
+            seed: u64::from_be_bytes(seed),
+            base,
+            latency: setting.latency.clone(),
+            now: setting.clock.now(),
+            cloud_token: token(&*setting.random),
+            dns_token: token(&*setting.random),
+        };
+        let authority = Arc::new(Authority::new("relight sandbox")?);
+        let model = Model::empty_world(&setting.settings, &start).shared();
+        let uid = format!("sandbox-{}", hex::encode(seed));
+        let edge = IpAddr::V4(one(base));
+        let mut served = Self {
+            uid,
+            edge,
+            hcloud_endpoint: format!("http://{}/v1", SocketAddr::new(edge, HETZNER)),
+            cloudflare_base_url: format!("http://{}/client/v4", SocketAddr::new(edge, CLOUDFLARE)),
+            authority,
+            model,
+            setting,
+            clusters: Clusters::new(pace(&start.latency)),
+            start,
+            tasks: Vec::new(),
+            nodes: None,
+        };
+        served.prepare();
+        served.open_doors(hetzner).await?;
+        Ok(served)
+    }
+
+    /// The cloud token of the live project.
+    pub fn cloud_token(&self) -> &str {
+        &self.start.cloud_token
+    }
+    /// The DNS token.
+    pub fn dns_token(&self) -> &str {
+        &self.start.dns_token
+    }
+
+    /// Puts the world into a disaster. What was there before is gone.
+    pub fn break_into(&mut self, disaster: &str) -> Result<(), String> {
+        let start = Start { now: self.setting.clock.now(), ..self.start.clone() };
+        let world = match disaster {
+            "total-loss" => Model::total_loss(&self.setting.settings, &start, Loss::Off),
+            other => return Err(format!("unknown disaster {other}; known is: total-loss")),
+        };
+        *lock(&self.model) = world;
+        self.prepare();
+        Ok(())
+    }
+
+    /// Joins to a fresh model what only the network doors have: real certificates and Kubernetes' objects.
+    fn prepare(&mut self) {
+        self.clusters = Clusters::new(pace(&self.start.latency));
+        let behind = Behind {
+            model: Arc::clone(&self.model),
+            clusters: self.clusters.clone(),
+            clock: Arc::clone(&self.setting.clock),
+            authority: Arc::clone(&self.authority),
+            bearer: Secret::new(token(&*self.setting.random)),
+        };
+        // The API is reached through the node's own 127.0.0.1, which the sandbox serves at the node's address.
+        let forwards: ForwardTable =
+            Arc::new(|node, port| (port == 6443).then(|| Addresses::sandbox().reach(node.into(), port)));
+        let (model, clock) = (Arc::clone(&self.model), Arc::clone(&self.setting.clock));
+        let ssh = SshFleet::follow(model, clock, Arc::clone(&self.setting.scripts), forwards);
+        self.nodes = Some((NodeDoors::follow(behind), ssh));
+        let mut model = lock(&self.model);
+        model.set_workloads(Box::new(self.clusters.clone()));
+        model.set_kubeconfigs(Box::new(Kubeconfigs(Arc::clone(&self.authority))));
+    }
+
+    async fn open_doors(&mut self, hetzner: TcpListener) -> io::Result<()> {
+        let (model, clock) = (|| Arc::clone(&self.model), || Arc::clone(&self.setting.clock));
+        let addresses = Addresses::sandbox();
+        let dns = &self.setting.settings.dns;
+        let mut names = vec![dns.zone.clone(), format!("*.{}", dns.zone), RELEASES.to_owned()];
+        names.push(self.edge.to_string());
+        let tls = self.authority.tls(&names)?;
+        let https = TcpListener::bind(addresses.reach(self.edge, 443)).await?;
+        let http = TcpListener::bind(addresses.reach(self.edge, 80)).await?;
+        let cloudflare = TcpListener::bind(SocketAddr::new(self.edge, CLOUDFLARE)).await?;
+        let hetzner_router = HetznerDoor::new(model(), clock(), Shape::Late2026).router();
+        let cloudflare_router = CloudflareDoor::new(model(), clock()).router();
+        let edge_tls = doors::serve_tls(https, tls, doors::edge(model(), clock(), true));
+        let edge_plain = doors::serve(http, doors::edge(model(), clock(), false));
+        let tasks = vec![
+            spawn("hetzner", doors::serve(hetzner, hetzner_router)),
+            spawn("cloudflare", doors::serve(cloudflare, cloudflare_router)),
+            spawn("edge", edge_tls),
+            spawn("edge", edge_plain),
+        ];
+        self.tasks.extend(tasks);
+        Ok(())
+    }
+}
+
+fn pace(latency: &Latency) -> Pace {
+    if *latency == Latency::instant() {
+        Pace::instant()
+    } else {
+        Pace::real()
+    }
+}
+
+fn spawn(
+    name: &'static str,
+    serving: impl std::future::Future<Output = io::Result<()>> + Send + 'static,
+) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        if let Err(error) = serving.await {
+            tracing::error!(door = name, %error, "a door of the sandbox closed");
+        }
+    })
+}

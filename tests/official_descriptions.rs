@@ -1,0 +1,260 @@
+//! Everything that relight says to Hetzner and Cloudflare, and everything that the sandbox answers, keeps to the official API
+//! descriptions: the real providers talk to the sandbox's doors, and each request and each reply is validated.
+
+#[path = "support/description.rs"]
+mod description;
+#[path = "support/wire.rs"]
+mod wire;
+
+use description::{Description, Exchange};
+use relight::config::Timeouts;
+use relight::providers::{Cloudflare, Hetzner, SystemClock};
+use relight::sandbox::doors::{CloudflareDoor, HetznerDoor, Shape};
+use relight::sandbox::model::{DnsToken, Latency, Model, RecordChange, Shared, TokenMay};
+use relight::world::{
+    Batch, Class, Clock, Cloud, Dns, FirewallRule, Labels, NewRecord, Permit, Secret, ServerSpec, ServerStatus, Target,
+    ThingKind, ThingSpec,
+};
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIF1mjkUO3qnEtHLZhcZYcPbZ4q7pGJQ5Vd6JzDmqVqCx";
+
+/// A clock fast enough that a server is up in milliseconds, and a model that lives by it.
+fn world() -> (Arc<dyn Clock>, Shared) {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::faster(2000.0));
+    let mut model = Model::new(7, Ipv4Addr::new(127, 91, 1, 0), Latency::real(), clock.now());
+    model.add_project("live", &[("write-token", TokenMay::Write), ("read-token", TokenMay::Read)]);
+    model.add_zone("example.org", "flexible", "live");
+    model.set_dns_token("dns-token", DnsToken::full(&["example.org"]));
+    model.set_dns_token("cfat_account-token", DnsToken::full(&["example.org"]));
+    model.set_dns_token("reading", DnsToken { edit: false, settings: false, ..DnsToken::full(&["example.org"]) });
+    (clock, model.shared())
+}
+
+fn labels(run: &str) -> Labels {
+    [("managed-by".to_owned(), "relight".to_owned()), ("relight-run".to_owned(), run.to_owned())].into()
+}
+
+fn new(kind: &'static str, name: &str) -> Permit {
+    Permit::for_a_test(Target::CloudNew { kind, name: name.to_owned() })
+}
+
+fn old(kind: &'static str, id: i64) -> Permit {
+    Permit::for_a_test(Target::Cloud { kind, id })
+}
+
+fn rule(protocol: &str, port: Option<&str>) -> FirewallRule {
+    FirewallRule {
+        direction: "in".into(),
+        protocol: protocol.into(),
+        port: port.map(str::to_owned),
+        addresses: vec!["0.0.0.0/0".into(), "::/0".into()],
+        description: "a rule".into(),
+    }
+}
+
+fn spec(name: &str) -> ServerSpec {
+    ServerSpec {
+        name: name.into(),
+        server_type: "cx33".into(),
+        location: "nbg1".into(),
+        image: "ubuntu-24.04".into(),
+        ssh_keys: vec![],
+        networks: vec![],
+        firewalls: vec![],
+        placement_group: None,
+        user_data: "#cloud-config\n{}".into(),
+        labels: labels("r1"),
+    }
+}
+
+/// Makes one of each thing and a server with all of them; returns the server's id and the things' ids.
+async fn build(cloud: &dyn Cloud) -> (i64, Vec<(ThingKind, i64)>) {
+    let network = ThingSpec::Network { range: "10.0.0.0/16".into(), zone: "eu-central".into() };
+    let wanted = [
+        ThingSpec::SshKey(KEY.into()),
+        network,
+        ThingSpec::Firewall(vec![rule("tcp", Some("22")), rule("icmp", None)]),
+        ThingSpec::PlacementGroup,
+    ];
+    let mut made = Vec::new();
+    for thing in &wanted {
+        let kind = thing.kind();
+        let one = cloud.create_thing(&new(kind.word(), "demo"), "demo", thing, &labels("r1")).await.unwrap();
+        assert_eq!(&one.spec, thing);
+        let listed = cloud.things(kind, "relight-run==r1").await.unwrap();
+        assert_eq!(listed, [one.clone()], "what was made is what is listed");
+        made.push((kind, one.id));
+    }
+    let id = |kind| made.iter().find(|(k, _)| *k == kind).map(|(_, id)| *id).unwrap();
+    let order = ServerSpec {
+        ssh_keys: vec![id(ThingKind::SshKey)],
+        networks: vec![id(ThingKind::Network)],
+        firewalls: vec![id(ThingKind::Firewall)],
+        placement_group: Some(id(ThingKind::PlacementGroup)),
+        ..spec("demo-node-1")
+    };
+    let server = cloud.create_server(&new("server", "demo-node-1"), &order).await.unwrap();
+    assert_eq!((server.location.as_str(), server.server_type.as_str()), ("nbg1", "cx33"));
+    assert!(server.public_ip.is_some() && server.private_ips.len() == 1);
+    assert_eq!(server.placement_group, Some(id(ThingKind::PlacementGroup)));
+    (server.id, made)
+}
+
+async fn running(cloud: &dyn Cloud, clock: &dyn Clock, id: i64) {
+    while cloud.server(id).await.unwrap().unwrap().status != ServerStatus::Running {
+        clock.sleep(std::time::Duration::from_millis(500)).await;
+    }
+}
+
+/// Everything that relight may ever ask of the cloud, refusals included.
+async fn live_a_whole_life(cloud: &dyn Cloud, reader: &dyn Cloud, clock: &dyn Clock) {
+    cloud.prove_writable().await.unwrap();
+    assert!(reader.prove_writable().await.unwrap_err().is("token_readonly"));
+    let (id, made) = build(cloud).await;
+    running(cloud, clock, id).await;
+    let twin = cloud.create_server(&new("server", "demo-node-1"), &spec("demo-node-1")).await.unwrap_err();
+    assert!(twin.is("uniqueness_error") && twin.class == Class::Refused);
+    cloud.power_off(&old("server", id), id).await.unwrap();
+    assert_eq!(cloud.server(id).await.unwrap().unwrap().status, ServerStatus::Off);
+    cloud.power_on(&old("server", id), id).await.unwrap();
+    cloud.update_server(&old("server", id), id, "demo-node-1-old", &labels("r2")).await.unwrap();
+    let renamed = cloud.servers("relight-run=r2,managed-by in (relight)").await.unwrap();
+    assert_eq!(renamed.iter().map(|s| s.name.as_str()).collect::<Vec<_>>(), ["demo-node-1-old"]);
+    cloud.protect_server(&old("server", id), id, true).await.unwrap();
+    assert!(cloud.delete_server(&old("server", id), id).await.unwrap_err().is("protected"));
+    let firewall = made.iter().find(|(kind, _)| *kind == ThingKind::Firewall).unwrap().1;
+    cloud.set_firewall_rules(&old("firewall", firewall), firewall, &[rule("udp", Some("8472"))]).await.unwrap();
+    cloud.attach_firewall(&old("server", id), firewall, id).await.unwrap();
+    let in_use = cloud.delete_thing(&old("firewall", firewall), ThingKind::Firewall, firewall).await.unwrap_err();
+    assert!(in_use.is("resource_in_use"));
+    cloud.protect_server(&old("server", id), id, false).await.unwrap();
+    cloud.delete_server(&old("server", id), id).await.unwrap();
+    assert_eq!(cloud.server(id).await.unwrap(), None);
+    cloud.delete_server(&old("server", id), id).await.unwrap();
+    for (kind, id) in made {
+        cloud.delete_thing(&old(kind.word(), id), kind, id).await.unwrap();
+        assert!(cloud.things(kind, "").await.unwrap().is_empty());
+    }
+    let types = cloud.server_types(&["cx33".into(), "cax21".into()]).await.unwrap();
+    assert_eq!(types.len(), 2);
+    assert!(types.iter().all(|t| t.locations.iter().all(|l| l.available && l.monthly > 0.0)));
+    assert!(cloud.image_exists("ubuntu-24.04", "x86").await.unwrap());
+    assert!(!cloud.image_exists("ubuntu-99.04", "arm").await.unwrap());
+    assert_eq!(cloud.primary_ip_count().await.unwrap(), 0);
+}
+
+fn hold(description: &Description, log: &wire::Log, proof: impl Fn(&Exchange) -> bool, at_least: usize) {
+    let log = log.lock().unwrap();
+    let complaints: Vec<String> = log.iter().flat_map(|e| description.complaints(e, proof(e))).collect();
+    assert!(complaints.is_empty(), "{} complaints:\n{}", complaints.len(), complaints.join("\n"));
+    assert!(log.len() >= at_least, "only {} exchanges", log.len());
+    println!("{} exchanges: {:?}", log.len(), description.coverage(&log));
+}
+
+async fn hetzner_keeps_to(description: Description, shape: Shape) {
+    let (clock, model) = world();
+    let door = HetznerDoor::new(model, clock.clone(), shape).router();
+    let (address, log) = wire::open_recorded(door, "/v1").await;
+    let base = format!("http://{address}/v1");
+    let with = |token: &str| Hetzner::new(&base, &Secret::new(token), clock.clone(), &Timeouts::default()).unwrap();
+    live_a_whole_life(&with("write-token"), &with("read-token"), &*clock).await;
+    hold(&description, &log, |_| false, 40);
+}
+
+#[tokio::test]
+async fn the_cloud_is_spoken_to_and_answers_as_hetzner_describes_it() {
+    hetzner_keeps_to(Description::hetzner(), Shape::December2025).await;
+}
+
+#[tokio::test]
+async fn the_cloud_is_spoken_to_and_answers_as_hetzner_describes_it_at_the_end_of_2026() {
+    hetzner_keeps_to(Description::hetzner_late_2026(), Shape::Late2026).await;
+}
+
+#[tokio::test]
+async fn what_the_older_shape_sends_would_be_noticed_in_the_newer_one() {
+    let (clock, model) = world();
+    let door = HetznerDoor::new(model, clock.clone(), Shape::December2025).router();
+    let (address, log) = wire::open_recorded(door, "/v1").await;
+    let base = format!("http://{address}/v1");
+    let cloud = Hetzner::new(&base, &Secret::new("write-token"), clock, &Timeouts::default()).unwrap();
+    cloud.create_server(&new("server", "demo-node-1"), &spec("demo-node-1")).await.unwrap();
+    let log = log.lock().unwrap();
+    let complaints = Description::hetzner_late_2026().complaints(&log[0], false);
+    assert!(complaints.iter().any(|c| c.contains("datacenter")), "{complaints:?}");
+    let mut broken = log[0].clone();
+    broken.request.as_mut().unwrap()["server_type"] = 3.into();
+    broken.query.push(("pages".into(), "1".into()));
+    let complaints = Description::hetzner().complaints(&broken, false).join("\n");
+    assert!(complaints.contains("server_type") && complaints.contains("pages"), "{complaints}");
+}
+
+fn record(name: &str, content: &str) -> NewRecord {
+    let (name, content, comment) = (name.to_owned(), content.to_owned(), "relight".to_owned());
+    NewRecord { kind: "A".into(), name, content, proxied: true, ttl: 1, comment }
+}
+
+#[tokio::test]
+async fn dns_is_spoken_to_and_answers_as_cloudflare_describes_it() {
+    let (clock, model) = world();
+    model
+        .lock()
+        .unwrap()
+        .place_record("example.org", &RecordChange::address("www.example.org", "127.91.1.9", true, None));
+    let (address, log) = wire::open_recorded(CloudflareDoor::new(model, clock.clone()).router(), "/client/v4").await;
+    let base = format!("http://{address}/client/v4");
+    let with = |token: &str| Cloudflare::new(&base, &Secret::new(token), clock.clone(), &Timeouts::default()).unwrap();
+    let (dns, reader) = (with("dns-token"), with("reading"));
+    dns.prove_token().await.unwrap();
+    assert_eq!(with("unknown-token").prove_token().await.unwrap_err().class, Class::Fatal);
+    let zone = dns.zone("example.org").await.unwrap().unwrap();
+    assert_eq!(dns.zone("example.com").await.unwrap(), None);
+    dns.prove_writable(&zone).await.unwrap();
+    assert!(reader.prove_writable(&zone).await.unwrap_err().is("10000"));
+
+    let names = ["api.example.org".to_owned(), "www.example.org".to_owned()];
+    let before = dns.records(&zone, &names).await.unwrap();
+    let permit = Permit::for_a_test(Target::Dns { zone: zone.name.clone(), names: names.to_vec() });
+    let batch = Batch {
+        patches: vec![(before[0].id.clone(), record("www.example.org", "127.91.1.10"))],
+        posts: vec![record("api.example.org", "127.91.1.10"), record("api.example.org", "127.91.1.11")],
+        ..Batch::default()
+    };
+    dns.change(&permit, &zone, &batch).await.unwrap();
+    let after = dns.records(&zone, &names).await.unwrap();
+    let seen: Vec<_> = after.iter().map(|r| (r.name.as_str(), r.content.as_str(), r.comment.as_deref())).collect();
+    assert_eq!(
+        seen,
+        [
+            ("api.example.org", "127.91.1.10", Some("relight")),
+            ("api.example.org", "127.91.1.11", Some("relight")),
+            ("www.example.org", "127.91.1.10", Some("relight"))
+        ]
+    );
+    let twice = Batch { posts: vec![record("api.example.org", "127.91.1.10")], ..Batch::default() };
+    assert!(dns.change(&permit, &zone, &twice).await.unwrap_err().is("81058"));
+    let gone = Batch { deletes: vec![after[0].id.clone(), "0".repeat(32)], ..Batch::default() };
+    assert!(dns.change(&permit, &zone, &gone).await.unwrap_err().is("81044"));
+    assert_eq!(dns.records(&zone, &names).await.unwrap().len(), 3, "all or nothing");
+    let all = Batch { deletes: after.into_iter().map(|r| r.id).collect(), ..Batch::default() };
+    dns.change(&permit, &zone, &all).await.unwrap();
+    assert!(dns.records(&zone, &names).await.unwrap().is_empty());
+    // The one request that Cloudflare must refuse as wrong is wrong.
+    let proof = |e: &Exchange| e.method == "POST" && e.path.ends_with("/dns_records");
+    hold(&Description::cloudflare(), &log, proof, 18);
+}
+
+#[tokio::test]
+async fn an_accounts_own_token_is_proved_where_its_account_answers() {
+    let (clock, model) = world();
+    let (address, log) = wire::open_recorded(CloudflareDoor::new(model, clock.clone()).router(), "/client/v4").await;
+    let base = format!("http://{address}/client/v4");
+    let dns = Cloudflare::new(&base, &Secret::new("cfat_account-token"), clock, &Timeouts::default()).unwrap();
+    dns.prove_token().await.unwrap();
+    let zone = dns.zone("example.org").await.unwrap().unwrap();
+    assert_eq!(dns.ssl_mode(&zone).await.unwrap().as_deref(), Some("flexible"));
+    let paths: Vec<String> = log.lock().unwrap().iter().map(|e| e.path.clone()).collect();
+    assert!(paths.iter().any(|path| path.starts_with("/accounts/") && path.ends_with("/tokens/verify")), "{paths:?}");
+}

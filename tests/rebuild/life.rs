@@ -1,0 +1,208 @@
+//! A rebuild under virtual time: processes that come and go on one outside and one disk.
+
+use relight::actions::{action, Mode, RunId, Scripts};
+use relight::config::Settings;
+use relight::engine::{
+    read_journal, step_records, Broken, Event, Journal, Listener, Run, RunFinished, RunStarted, RunState, Told, FORMAT,
+    JOURNAL,
+};
+use relight::playbook::{Plan, Source};
+use relight::sandbox::doors::direct::{GeneratedSecrets, Keep, Outside, Sandbox, ScriptedPerson, Tripwire};
+use relight::sandbox::model::{lock, Loss, Model, Start};
+use relight::world::{millis, Clock, Person, SecretSource};
+use std::path::Path;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// The example cluster's configuration.
+pub fn settings() -> Settings {
+    relight::config::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("relight.yaml")).expect("the example is valid")
+}
+
+/// The playbook, expanded for the settings.
+pub fn plan(settings: &Settings, name: &str) -> Plan {
+    let source = Source::embedded();
+    let file = source.playbook(name).unwrap().unwrap();
+    relight::playbook::load(&file.text, &file.file, &settings.nodes, settings.timeouts.step, &|n, p| action(n, p))
+        .unwrap_or_else(|problems| panic!("{problems:?}"))
+}
+
+/// All scripts.
+pub fn scripts() -> Scripts {
+    let source = Source::embedded();
+    source.scripts().into_iter().filter_map(|name| Some((name.clone(), source.script(&name).ok()??))).collect()
+}
+
+struct Deaf;
+impl Listener for Deaf {
+    fn told(&self, _told: &Told) {}
+}
+
+/// One outside, one disk, and a run on them.
+pub struct Life {
+    pub settings: Settings,
+    pub plan: Plan,
+    pub scripts: Scripts,
+    pub sandbox: Sandbox,
+    pub id: RunId,
+    pub secrets: Arc<dyn SecretSource>,
+}
+
+/// How one process ended.
+#[derive(Debug)]
+pub enum End {
+    /// The run ended in it.
+    Finished(RunFinished),
+    /// Its tripwire killed it.
+    Killed,
+    /// Its journal broke.
+    Broken(Broken),
+}
+
+impl End {
+    pub fn outcome(&self) -> &str {
+        match self {
+            Self::Finished(end) => &end.outcome,
+            Self::Killed => "killed",
+            Self::Broken(_) => "broken",
+        }
+    }
+}
+
+impl Life {
+    /// Every node is lost, in this way.
+    pub fn lost(loss: Loss) -> Self {
+        Self::lost_with(loss, settings())
+    }
+
+    /// The same with other settings.
+    pub fn lost_with(loss: Loss, settings: Settings) -> Self {
+        let start = Start::default();
+        let model = Model::total_loss(&settings, &start, loss);
+        Self {
+            plan: plan(&settings, "rebuild"),
+            scripts: scripts(),
+            sandbox: Sandbox::direct(model, &start),
+            settings,
+            id: RunId { id: "abcdefghijkl".to_owned(), mode: Mode::Live },
+            secrets: Arc::new(GeneratedSecrets { seed: 1 }),
+        }
+    }
+
+    /// One process, with a person who says yes.
+    pub fn process(&self, wire: &Tripwire) -> End {
+        self.process_with(wire, Arc::new(ScriptedPerson::willing()))
+    }
+
+    /// One process of relight, from its start to its end or its death.
+    pub fn process_with(&self, wire: &Tripwire, person: Arc<dyn Person>) -> End {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            tokio::select! {
+                biased;
+                () = wire.died() => End::Killed,
+                end = self.run(wire, person) => end,
+            }
+        })
+    }
+
+    async fn run(&self, wire: &Tripwire, person: Arc<dyn Person>) -> End {
+        let clock = self.sandbox.clock(wire);
+        let cluster = self.sandbox.cluster(wire, &clock);
+        let world = self.sandbox.world(wire, &clock, Outside { cluster, secrets: Arc::clone(&self.secrets), person });
+        let opened = Journal::open(&self.id.id, world.files.clone(), world.clock.clone(), Arc::new(Deaf)).await;
+        let (journal, reading) = match opened {
+            Ok(opened) => opened,
+            Err(broken) => return End::Broken(broken),
+        };
+        let mut memory = RunState::of(&reading.records);
+        let first = if memory.started.is_some() {
+            Event::RunResumed { version: "test".to_owned(), finished: memory.finished.len(), unknown: Vec::new() }
+        } else {
+            memory.started_at = millis(world.clock.now());
+            Event::RunStarted(Box::new(self.first_record(&world.uid)))
+        };
+        if let Err(broken) = journal.append(first).await {
+            return End::Broken(broken);
+        }
+        // Kept alive: a sender that is gone would look like a stop that never comes.
+        let (_stop, stopped) = watch::channel(false);
+        let (plan, settings, id, scripts) = (&self.plan, &self.settings, &self.id, &self.scripts);
+        let run = Run { world: &world, settings, plan, id, scripts, journal: &journal, memory, stop: stopped };
+        match run.execute().await {
+            Ok(end) => End::Finished(end),
+            Err(broken) => End::Broken(broken),
+        }
+    }
+
+    fn first_record(&self, uid: &str) -> RunStarted {
+        RunStarted {
+            format: FORMAT,
+            version: "test".to_owned(),
+            run: self.id.id.clone(),
+            world: "sandbox".to_owned(),
+            world_uid: uid.to_owned(),
+            mode: self.id.mode.word().to_owned(),
+            cluster: self.settings.cluster.clone(),
+            playbook: self.plan.name.clone(),
+            playbook_digest: self.plan.digest.clone(),
+            plan: step_records(&self.plan, &self.settings, &self.id, &self.scripts),
+            settings: self.settings.record(),
+            forecast_seconds: 0.0,
+        }
+    }
+
+    /// What the disk keeps of the journal.
+    pub fn events(&self) -> Vec<(u64, Event)> {
+        let bytes = self.sandbox.disk.read(JOURNAL).unwrap_or_default();
+        let reading = read_journal(&bytes, "disk").expect("the journal is whole");
+        reading.records.into_iter().map(|r| (r.at, r.event)).collect()
+    }
+
+    /// The machine loses what was not synced.
+    pub fn crash(&self, keep: Keep) {
+        self.sandbox.disk.crash(keep);
+    }
+
+    /// The end of the world in lines that do not depend on ids, times or addresses: what a kill must not change.
+    pub fn world_in_words(&self) -> Vec<String> {
+        let model = lock(&self.sandbox.model);
+        let (servers, records) = model.inventory();
+        let words = |line: &String| -> String {
+            line.split(' ').filter(|w| w.parse::<std::net::Ipv4Addr>().is_err()).collect::<Vec<_>>().join(" ")
+        };
+        let mut all: Vec<String> = servers.iter().chain(&records).map(words).collect();
+        all.sort();
+        all
+    }
+
+    /// Every promise that the ledger can judge; empty when all were kept.
+    pub fn broken_promises(&self) -> Vec<String> {
+        let model = lock(&self.sandbox.model);
+        let mut broken = model.ledger.made_twice();
+        let foreign = model.ledger.foreign_touched(&self.settings.cluster, &self.settings.dns.hosts);
+        broken.extend(foreign.iter().map(|e| format!("foreign: {} {}", e.op, e.target)));
+        broken
+            .extend(model.ledger.strangers.iter().map(|s| format!("stranger: {} {} {}", s.op, s.named_by, s.address)));
+        broken.extend(model.ledger.broken.clone());
+        broken.extend(model.naming_strangers().into_iter().map(|(by, address)| format!("{by} names {address}")));
+        let intents: Vec<String> = self
+            .events_of(&model)
+            .into_iter()
+            .filter_map(|e| match e {
+                Event::Intent { step, .. } => Some(step),
+                _ => None,
+            })
+            .collect();
+        for entry in model.ledger.applied().filter(|e| !e.who.step.is_empty()) {
+            if !intents.contains(&entry.who.step) {
+                broken.push(format!("no intent on disk: {} {} by {}", entry.op, entry.target, entry.who.step));
+            }
+        }
+        broken
+    }
+
+    fn events_of(&self, _locked: &Model) -> Vec<Event> {
+        self.events().into_iter().map(|(_, e)| e).collect()
+    }
+}

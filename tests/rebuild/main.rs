@@ -1,0 +1,4 @@
+//! Promises of the rebuild playbook, under virtual time on the sandbox's direct door.
+
+mod happy;
+mod life;
