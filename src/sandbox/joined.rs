@@ -5,6 +5,7 @@
 use super::doors::{Api, KubernetesBackend};
 use super::model::{lock, ApiState, ClusterView, FaultKind, Shared, Workloads};
 use super::objects::{NodeView, Objects, Pace};
+use super::singletons::Twins;
 use crate::world::{Clock, Secret};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -17,12 +18,16 @@ use std::time::Duration;
 pub struct Clusters {
     objects: Arc<Mutex<BTreeMap<String, Objects>>>,
     pace: Pace,
+    twins: Arc<Mutex<Twins>>,
 }
 
 impl Clusters {
     /// No clusters yet; pods will take as long as `pace` says.
     pub fn new(pace: Pace) -> Self {
-        Self { objects: Arc::default(), pace }
+        Self { objects: Arc::default(), pace, twins: Arc::default() }
+    }
+    fn twins(&self) -> MutexGuard<'_, Twins> {
+        self.twins.lock().unwrap_or_else(PoisonError::into_inner)
     }
     /// The objects, by the cluster's uid.
     pub fn objects(&self) -> MutexGuard<'_, BTreeMap<String, Objects>> {
@@ -66,6 +71,10 @@ impl Workloads for Clusters {
             objects.nodes(now, &nodes);
             objects.advance(now);
         }
+        self.twins().look(clusters, &all);
+    }
+    fn broken(&mut self) -> Vec<String> {
+        self.twins().take()
     }
     fn serving(&mut self, now: Duration, cluster: &str, node: &str, host: &str, path: &str) -> Option<(u16, String)> {
         self.objects().get_mut(cluster)?.serving(now, node, host, path)

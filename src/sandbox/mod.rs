@@ -10,6 +10,7 @@ pub mod model;
 mod node_doors;
 pub mod objects;
 mod served;
+mod singletons;
 
 pub use authority::{Authority, Issued, Kubeconfigs};
 pub use joined::{ApiServers, Clusters};

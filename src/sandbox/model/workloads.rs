@@ -1,7 +1,7 @@
 //! The boundary to the model of Kubernetes' objects: what it is told about clusters and nodes, and what it is asked.
 
 use super::faults::Stage;
-use super::{FaultKind, Model};
+use super::{Caller, Entry, FaultKind, LedgerOutcome, Model};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -85,6 +85,25 @@ impl Model {
         let op = if writes { "kube.write" } else { "kube.read" };
         let stage = if after { Stage::After } else { Stage::Before };
         self.faults.take(stage, op, &node.to_string())
+    }
+    /// Writes an effect on Kubernetes' objects into the ledger; `why` it did not happen, or `unsure` whether it did.
+    pub fn note_objects(&mut self, who: &Caller, what: &str, why: Option<String>, unsure: bool) {
+        let outcome = match why {
+            Some(why) if !unsure => LedgerOutcome::Refused(why),
+            _ => LedgerOutcome::Applied,
+        };
+        self.ledger.entries.push(Entry {
+            at: self.now,
+            who: who.clone(),
+            op: "kube.write".to_owned(),
+            target: what.to_owned(),
+            id: None,
+            labels: BTreeMap::new(),
+            project: None,
+            names: Vec::new(),
+            outcome,
+            reply_lost: unsure,
+        });
     }
     /// All K3s clusters as Kubernetes' objects are told of them.
     pub fn cluster_views(&self) -> Vec<ClusterView> {

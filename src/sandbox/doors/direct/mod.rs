@@ -4,6 +4,8 @@
 mod clock;
 mod cloud;
 mod cluster;
+#[cfg(test)]
+mod cluster_tests;
 mod disk;
 mod dns;
 mod entry;

@@ -72,7 +72,7 @@ impl Sandbox {
         let latency = lock(&self.model).latency.request;
         let servers = ApiServers { model, clusters, clock: Arc::new(clock.clone()) };
         let direct = DirectCluster::new(Arc::new(servers), latency, HANGS);
-        Arc::new(WiredCluster { direct, wire: wire.clone() })
+        Arc::new(WiredCluster { direct, model: self.model.clone(), wire: wire.clone() })
     }
     /// The world of one process, killed by its tripwire. Call it inside the runtime, whose time should be paused.
     pub fn world(&self, wire: &Tripwire, clock: &DirectClock, outside: Outside) -> World {

@@ -3,43 +3,14 @@
 use super::{Keep, Outside, Sandbox, ScriptedPerson, Tripwire};
 use crate::sandbox::model::{lock, Fault, FaultKind, Matcher, Model, Start, TokenMay};
 use crate::world::*;
-use async_trait::async_trait;
 use russh::keys::ssh_key::{private::Ed25519Keypair, LineEnding, PrivateKey};
-use serde_json::{json, Value};
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Kubernetes is not asked here.
-struct NoCluster;
-
-#[async_trait]
-impl Cluster for NoCluster {
-    async fn ready(&self, _: &ApiAt) -> Result<()> {
-        Err(Error::transient("no cluster"))
-    }
-    async fn get(&self, _: &ApiAt, _: &Kind, _: Option<&str>, _: &str) -> Result<Option<Value>> {
-        Err(Error::transient("no cluster"))
-    }
-    async fn list(&self, _: &ApiAt, _: &Kind, _: &Scope) -> Result<Vec<Value>> {
-        Err(Error::transient("no cluster"))
-    }
-    async fn apply(&self, _: &Permit, _: &ApiAt, _: &Value, _: bool) -> Result<Value> {
-        Err(Error::transient("no cluster"))
-    }
-    async fn merge(&self, _: &Permit, _: &ApiAt, _: &Kind, _: Option<&str>, _: &str, _: &Value) -> Result<Value> {
-        Err(Error::transient("no cluster"))
-    }
-    async fn delete(&self, _: &Permit, _: &ApiAt, _: &Kind, _: Option<&str>, _: &str) -> Result<()> {
-        Err(Error::transient("no cluster"))
-    }
-    async fn log_tail(&self, _: &ApiAt, _: &str, _: &str, _: &str, _: bool) -> Result<String> {
-        Err(Error::transient("no cluster"))
-    }
-}
-
-fn sandbox() -> Sandbox {
+pub(super) fn sandbox() -> Sandbox {
     let start = Start::default();
     let mut model = Model::new(start.seed, start.base, start.latency.clone(), start.now);
     model.add_project("live", &[(&start.cloud_token, TokenMay::Write), ("reader", TokenMay::Read)]);
@@ -48,22 +19,23 @@ fn sandbox() -> Sandbox {
     Sandbox::direct(model, &start)
 }
 
-fn world(sandbox: &Sandbox, wire: &Tripwire) -> World {
+pub(super) fn world(sandbox: &Sandbox, wire: &Tripwire) -> World {
+    let clock = sandbox.clock(wire);
     let outside = Outside {
-        cluster: Arc::new(NoCluster),
+        cluster: sandbox.cluster(wire, &clock),
         secrets: Arc::new(FixedSecrets::default()),
         person: Arc::new(ScriptedPerson::willing()),
     };
-    sandbox.world(wire, &sandbox.clock(wire), outside)
+    sandbox.world(wire, &clock, outside)
 }
 
-fn identity() -> (Secret, String) {
+pub(super) fn identity() -> (Secret, String) {
     let key = PrivateKey::from(Ed25519Keypair::from_seed(&[7; 32]));
     let private = key.to_openssh(LineEnding::LF).unwrap().to_string();
     (Secret::new(private), key.public_key().to_openssh().unwrap())
 }
 
-fn spec(name: &str) -> ServerSpec {
+pub(super) fn spec(name: &str) -> ServerSpec {
     let user = json!({"users": [{"name": "deploy", "ssh_authorized_keys": [identity().1]}]});
     ServerSpec {
         name: name.into(),
@@ -79,15 +51,15 @@ fn spec(name: &str) -> ServerSpec {
     }
 }
 
-fn permit(target: Target) -> Permit {
+pub(super) fn permit(target: Target) -> Permit {
     Permit::issue(target, "server[a]", "run1")
 }
 
-fn new_server(name: &str) -> Permit {
+pub(super) fn new_server(name: &str) -> Permit {
     permit(Target::CloudNew { kind: "server", name: name.into() })
 }
 
-async fn running(world: &World, id: i64) -> Server {
+pub(super) async fn running(world: &World, id: i64) -> Server {
     loop {
         let server = world.cloud.server(id).await.unwrap().unwrap();
         if server.status == ServerStatus::Running {
