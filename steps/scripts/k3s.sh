@@ -181,7 +181,7 @@ service_state() {
 # The last words of K3s. Its log does not hold the token; cut, so that a report stays a report.
 last_words() {
     timeout 3 journalctl -u k3s.service -n 40 -o cat --no-pager 2>/dev/null |
-        grep -E 'level=(fatal|error)|panic:|Failed|failed' | tail -n 1 | tr -d '\r' | cut -c1-300 || true # none yet
+        grep -E 'level=(fatal|error)|panic:' | tail -n 1 | tr -d '\r' | cut -c1-300 || true # none yet
 }
 
 # Without a quorum the API hangs rather than refuses. Anonymous requests get a 401 on K3s (k3s#3576): its kubeconfig is used.

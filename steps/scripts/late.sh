@@ -24,8 +24,9 @@ Unattended-Upgrade::Automatic-Reboot "${AUTO_REBOOT:-false}";
 TEXT
 }
 
-# The journal, because not every image writes auth.log.
-jail_text() { printf '# by relight\n[sshd]\nenabled = true\nbackend = systemd\nmaxretry = 5\nbantime = 10m\n'; }
+# The journal, because not every image writes auth.log. Ten tries: passwords are off, so this is against noise, and an
+# operator whose agent offers many keys is not to be the one who is shut out.
+jail_text() { printf '# by relight\n[sshd]\nenabled = true\nbackend = systemd\nmaxretry = 10\nbantime = 10m\n'; }
 
 files() {
     cat <<LIST

@@ -183,12 +183,24 @@ input() {
     done
 }
 
-# run SCRIPT VERB [ENVIRONMENT]: sets RC; OUT and ERR hold what it said.
+# run SCRIPT VERB [ENVIRONMENT]: sets RC (137: killed); OUT and ERR hold what it said.
 run() {
     RC=0
-    root "cd /opt/relight && ${3:-} RELIGHT_INPUT=/opt/relight/input bash /opt/relight/$1 $2" >"$WORK/out" 2>"$WORK/err" || RC=$?
+    root "cd /opt/relight && ${3:-} RELIGHT_INPUT=/opt/relight/input bash /opt/relight/$1 $2; exit \$?" >"$WORK/out" 2>"$WORK/err" || RC=$?
     OUT=$(cat "$WORK/out")
     ERR=$(cat "$WORK/err")
+}
+
+# commands SCRIPT VERB: runs it and says how many commands that took, to choose points for a kill among.
+commands() {
+    run "$1" "$2" 'BASH_ENV=/opt/relight/kill-at'
+    root 'cat /opt/relight/count'
+}
+
+# killed SCRIPT VERB POINT: runs it until its command POINT, where it must end by SIGKILL.
+killed() {
+    run "$1" "$2" "BASH_ENV=/opt/relight/kill-at KILL_AT=$3"
+    is "$1 $2 is killed at command $3" "$RC" 137
 }
 
 # value KEY: of the last script's output.

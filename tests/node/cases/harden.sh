@@ -117,11 +117,10 @@ case_harden_again() {
 
 # Kills at points spread over the whole run, each time either waiting for the revert or running again.
 case_harden_killed() {
-    local total point at=A to before n=0 fired=0 points=${KILL_POINTS:-8}
+    local total point at=A to before n=0 armed=0 points=${KILL_POINTS:-8}
     spec B
     # how many commands an apply has: counted by one that is then taken back to A
-    run harden.sh apply 'BASH_ENV=/opt/relight/kill-at'
-    total=$(root 'cat /opt/relight/count')
+    total=$(commands harden.sh apply)
     ok "an apply has commands to be killed at ($total)" test "$total" -gt 100
     spec A
     ok "back to A" apply_and_confirm
@@ -131,9 +130,9 @@ case_harden_killed() {
         if [ "$at" = A ]; then to=B; else to=A; fi
         before=$(access)
         spec "$to" 3
-        run harden.sh apply "BASH_ENV=/opt/relight/kill-at KILL_AT=$point"
-        [ "$RC" != 137 ] || fired=$((fired + 1))
+        killed harden.sh apply "$point"
         if [ $((n % 2)) = 1 ]; then
+            if ! reverted; then armed=$((armed + 1)); fi
             ok "killed at command $point, it is as before within the armed time" within 30 reverted
             is "killed at command $point and reverted, access is what it was" "$(access)" "$before"
             spec "$at"
@@ -145,21 +144,19 @@ case_harden_killed() {
             at=$to
         fi
     done
-    is "every kill hit a running script" "$fired" "$points"
+    ok "at least one kill was after the arming and was waited out ($armed)" test "$armed" -ge 1
     # a confirm that is cut off
     spec "$at"
     run harden.sh check
     if [ "$at" = A ]; then to=B; else to=A; fi
     spec "$to"
     run harden.sh apply
-    run harden.sh confirm 'BASH_ENV=/opt/relight/kill-at'
-    total=$(root 'cat /opt/relight/count')
+    total=$(commands harden.sh confirm)
     spec "$at"
     run harden.sh apply
-    run harden.sh confirm "BASH_ENV=/opt/relight/kill-at KILL_AT=$((total - 4))"
-    is "a confirm can be killed near its end" "$RC" 137
+    killed harden.sh confirm $((total * 3 / 4))
     run harden.sh confirm
-    is "and is finished by a second one" "$RC/$(value state)" 0/as-specified
+    is "a confirm that was killed is finished by a second one" "$RC/$(value state)" 0/as-specified
     spec A
     ok "as in the beginning" apply_and_confirm
     is "after all kills the rules are the golden ones" "$(rules)" "$(cat "$HERE/golden/ufw-status-a.txt")"
@@ -185,7 +182,7 @@ case_harden_drift() {
     drift "a rule is added" 'ufw allow 9000/tcp'
     drift "a routed rule is added" 'ufw route allow from 192.0.2.0/24'
     drift "ufw is off" 'ufw disable'
-    drift "the kernel's rules are flushed behind ufw's back" 'iptables -F ufw-user-input'
+    drift "a rule is taken from the kernel behind ufw's back" 'iptables -D ufw-user-input -p tcp --dport 443 -j ACCEPT'
     drift "incoming is allowed" 'ufw default allow incoming'
     drift "our drop-in is edited" 'sed -i "s/PermitRootLogin no/PermitRootLogin yes/" /etc/ssh/sshd_config.d/00-relight.conf'
     drift "our drop-in is deleted" 'rm /etc/ssh/sshd_config.d/00-relight.conf'
