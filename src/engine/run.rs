@@ -49,6 +49,27 @@ struct Score {
     first_failure: Option<Why>,
 }
 
+/// How a step ended, once that is in the journal.
+enum Ended {
+    Well(Facts),
+    Warned,
+    Badly(Why),
+}
+
+impl Score {
+    /// Whether what needs the step may go on.
+    fn count(&mut self, ended: &Ended) -> bool {
+        match ended {
+            Ended::Well(facts) => self.facts.learn(facts),
+            Ended::Warned => self.warnings += 1,
+            Ended::Badly(why) => {
+                self.first_failure.get_or_insert(*why);
+            }
+        }
+        !matches!(ended, Ended::Badly(_))
+    }
+}
+
 impl Run<'_> {
     /// Runs until nothing more can be done, and journals how it ended. An error means that the journal cannot be written:
     /// all calls in flight were dropped.
@@ -68,16 +89,15 @@ impl Run<'_> {
                         running.push(async move { (index, this.one(step, facts).await) });
                     }
                 }
+                // Nothing may be awaited here but the steps themselves: one that holds the journal's lock must be polled.
                 let Some((index, end)) = running.next().await else { break };
                 let end = end?;
-                if let Some(step) = this.plan.steps.get(index) {
-                    let well = this.settle(step, end, &mut score).await?;
-                    if well {
-                        finished.push((step.id.clone(), millis(this.world.clock.now())));
-                    }
-                    if let Some(stage) = score.stages.get_mut(index) {
-                        *stage = if well { Stage::Done } else { Stage::Failed };
-                    }
+                let well = score.count(&end);
+                if let (Some(step), true) = (this.plan.steps.get(index), well) {
+                    finished.push((step.id.clone(), millis(this.world.clock.now())));
+                }
+                if let Some(stage) = score.stages.get_mut(index) {
+                    *stage = if well { Stage::Done } else { Stage::Failed };
                 }
             }
         }
@@ -99,33 +119,28 @@ impl Run<'_> {
         steps.filter(|(i, step)| is(*i, Stage::Waiting) && ready(step)).map(|(i, _)| i).collect()
     }
 
-    async fn one(&self, step: &Step, facts: Facts) -> Result<StepEnd, Broken> {
+    /// Runs a step and journals how it ended.
+    async fn one(&self, step: &Step, facts: Facts) -> Result<Ended, Broken> {
         let place = place(self.settings, self.id, self.scripts, step);
         let (world, journal, memory) = (self.world, self.journal, &self.memory);
-        StepRun { world, journal, memory, step, place, facts, stop: self.stop.clone() }.live().await
-    }
-
-    /// Journals how a step ended; whether what needs it may go on.
-    async fn settle(&self, step: &Step, end: StepEnd, score: &mut Score) -> Result<bool, Broken> {
-        let event = match end {
+        let end = StepRun { world, journal, memory, step, place, facts, stop: self.stop.clone() }.live().await?;
+        let (event, ended) = match end {
             StepEnd::Finished { outcome, facts, text } => {
-                score.facts.learn(&facts);
-                Event::StepFinished { step: step.id.clone(), outcome, facts: fact_record(&facts), text }
+                let record = fact_record(&facts);
+                (Event::StepFinished { step: step.id.clone(), outcome, facts: record, text }, Ended::Well(facts))
             }
             StepEnd::Failed { why, error, remedy } if step.optional && why != Why::Interrupted => {
-                score.warnings += 1;
                 let text = format!("{error}. {remedy}");
                 let facts = fact_record(&Facts::none());
-                Event::StepFinished { step: step.id.clone(), outcome: Outcome::Warning, facts, text }
+                (Event::StepFinished { step: step.id.clone(), outcome: Outcome::Warning, facts, text }, Ended::Warned)
             }
             StepEnd::Failed { why, error, remedy } => {
-                score.first_failure.get_or_insert(why);
-                Event::StepFailed { step: step.id.clone(), why: why.word().to_owned(), error, remedy }
+                let word = why.word().to_owned();
+                (Event::StepFailed { step: step.id.clone(), why: word, error, remedy }, Ended::Badly(why))
             }
         };
-        let well = matches!(event, Event::StepFinished { .. });
         self.journal.append(event).await?;
-        Ok(well)
+        Ok(ended)
     }
 
     fn end(&self, score: &Score) -> RunFinished {
