@@ -129,7 +129,7 @@ boot() {
     fi
 }
 
-answers() { [ -n "$(in_net ssh-keyscan -T 2 -t ed25519 "$IP" 2>/dev/null)" ]; }
+answers() { in_net ssh-keyscan -T 2 -t ed25519 "$IP" 2>/dev/null | grep -q "ssh-ed25519 AAAA"; }
 
 # The kill of its init ends every process of a machine, as a power cut does.
 power_off() {
