@@ -53,6 +53,10 @@ create() {
     : >"$ROOT/etc/machine-id"
     # the swap of this machine's kernel is not the machine's
     printf 'Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n' >"$ROOT/opt/swaps"
+    if [ "$name" = trixie ]; then # as Ubuntu 24.04 does it: systemd holds port 22 and hands it to sshd
+        systemctl --quiet --root="$ROOT" disable ssh.service
+        systemctl --quiet --root="$ROOT" enable ssh.socket
+    fi
     # no networkd: with a writable /sys it waits for a udev that a container has not
     unit=$ROOT/etc/systemd/system/host0.service
     cat >"$unit" <<UNIT
@@ -188,7 +192,7 @@ input() {
 # run SCRIPT VERB [ENVIRONMENT]: sets RC (137: killed); OUT and ERR hold what it said.
 run() {
     RC=0
-    root "cd /opt/relight && ${3:-} RELIGHT_INPUT=/opt/relight/input bash /opt/relight/$1 $2; exit \$?" >"$WORK/out" 2>"$WORK/err" || RC=$?
+    root "cd /opt/relight && env -i ${3:-} RELIGHT_INPUT=/opt/relight/input bash /opt/relight/$1 $2; exit \$?" >"$WORK/out" 2>"$WORK/err" || RC=$?
     OUT=$(cat "$WORK/out")
     ERR=$(cat "$WORK/err")
 }
