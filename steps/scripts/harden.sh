@@ -450,7 +450,7 @@ apply_access() {
 apply_ufw() {
     local rule words
     if [ "$(sed -n 's/^IPV6=//p' /etc/default/ufw)" != yes ]; then
-        sed 's/^IPV6=.*/IPV6=yes/' /etc/default/ufw | write /etc/default/ufw 644
+        { sed '/^IPV6=/d' /etc/default/ufw; echo IPV6=yes; } | write /etc/default/ufw 644
     fi
     while read -r rule; do
         read -ra words <<<"$rule"
