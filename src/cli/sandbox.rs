@@ -111,7 +111,7 @@ async fn control(card: &Card, path: &str) -> Result<Value, Stop> {
     let body: Value = reply.json().await.map_err(|e| failed(&e))?;
     match status.is_success() {
         true => Ok(body),
-        false => Err(Stop::usage(body["error"].as_str().unwrap_or("refused").to_owned(), "")),
+        false => Err(Stop::usage(body.get("error").and_then(Value::as_str).unwrap_or("refused").to_owned(), "")),
     }
 }
 
@@ -154,7 +154,7 @@ async fn status(global: &Global, settings: &Settings) -> Result<(), Stop> {
     }
     println!("sandbox {} (pid {}, profile {})", card.uid, card.pid, card.profile);
     for (title, list) in [("server", "servers"), ("record", "records")] {
-        for line in world[list].as_array().into_iter().flatten() {
+        for line in world.get(list).and_then(Value::as_array).into_iter().flatten() {
             println!("  {title:<8} {}", line.as_str().unwrap_or_default());
         }
     }
