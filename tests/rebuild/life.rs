@@ -119,7 +119,8 @@ impl Life {
         let clock = self.sandbox.clock(wire);
         let cluster = self.sandbox.cluster(wire, &clock);
         let world = self.sandbox.world(wire, &clock, Outside { cluster, secrets: Arc::clone(&self.secrets), person });
-        let opened = Journal::open(&self.id.id, world.files.clone(), world.clock.clone(), Arc::clone(&self.listener)).await;
+        let opened =
+            Journal::open(&self.id.id, world.files.clone(), world.clock.clone(), Arc::clone(&self.listener)).await;
         let (journal, reading) = match opened {
             Ok(opened) => opened,
             Err(broken) => return End::Broken(broken),
