@@ -64,6 +64,7 @@ pub async fn serve(global: &Global, settings: &Settings) -> Result<(), Stop> {
     let router = Router::new()
         .route("/break/{disaster}", post(break_into))
         .route("/status", post(status))
+        .route("/kubeconfig", post(kubeconfig))
         .route("/stop", post(stop_now))
         .with_state(control);
     let ended = axum::serve(listener, router).with_graceful_shutdown(async move {
@@ -140,6 +141,16 @@ async fn status(State(control): State<Arc<Control>>, headers: HeaderMap) -> Repl
     let served = control.served.lock().await;
     let (servers, records) = lock(&served.model).inventory();
     (StatusCode::OK, Json(json!({ "servers": servers, "records": records })))
+}
+
+/// The admin kubeconfig of the cluster that serves, and the address of its API: both null where none serves.
+async fn kubeconfig(State(control): State<Arc<Control>>, headers: HeaderMap) -> Reply {
+    if !allowed(&control, &headers) {
+        return no(StatusCode::UNAUTHORIZED, "wrong control token");
+    }
+    let served = control.served.lock().await;
+    let (text, server) = served.admin().unzip();
+    (StatusCode::OK, Json(json!({ "kubeconfig": text, "server": server })))
 }
 
 async fn stop_now(State(control): State<Arc<Control>>, headers: HeaderMap) -> Reply {

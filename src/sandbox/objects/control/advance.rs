@@ -40,6 +40,7 @@ impl Objects {
     /// Says whether etcd has a quorum. Kubelets are not blamed for the time without one.
     pub fn set_quorum(&mut self, now: Duration, quorum: bool) {
         self.advance(now);
+        // It is said at every look, many times a second: only a change makes the controllers look too.
         if quorum == self.machines.quorum {
             return;
         }
