@@ -286,3 +286,15 @@ fn the_record_of_the_settings_holds_no_value_and_tells_what_changed() {
     ];
     assert_eq!(said, expected);
 }
+
+#[test]
+fn settings_read_their_manifests_once_and_a_changed_clone_reads_anew() {
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("relight.yaml");
+    let settings = relight::config::load(&file).unwrap();
+    let once = settings.objects().unwrap();
+    assert_eq!(once, relight::config::manifests(&settings).unwrap());
+    assert!(std::ptr::eq(once, settings.objects().unwrap()));
+    let mut changed = settings.clone();
+    changed.manifests.paths = vec!["missing".into()];
+    assert!(changed.objects().is_err());
+}

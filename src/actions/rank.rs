@@ -84,7 +84,7 @@ pub(super) fn is_ordered(object: &Value, order: &[String]) -> bool {
     ROLLED_OUT.contains(&kind(object).kind.as_str()) && order.iter().any(|n| n == name(object))
 }
 
-/// Sorts for applying: by rank, then by kind and name.
+/// What objects are sorted by for applying: rank, then kind and name.
 pub(super) fn key(object: &Value) -> (usize, Kind, Option<String>, String) {
     (rank(object), kind(object), namespace(object).map(str::to_owned), name(object).to_owned())
 }

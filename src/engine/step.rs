@@ -221,6 +221,8 @@ impl StepRun<'_> {
                     tries.attempt += 1;
                     tries.settling = 0;
                     tries.aim = text;
+                    // From here on this process knows what it did itself.
+                    tries.unknown = false;
                     effects.attempt.store(tries.attempt, Ordering::SeqCst);
                     let applied = self.step.action.apply(cx).await;
                     tries.acted |= applied.is_ok() && effects.intended.load(Ordering::SeqCst);

@@ -10,5 +10,6 @@
 
 mod fail_each_step;
 mod happy;
+mod kill_anywhere;
 mod life;
 mod wrong_hands;
