@@ -103,6 +103,10 @@ fn by_hand(cx: &StepContext<'_>) -> String {
     text
 }
 
+fn with_records(cx: &StepContext<'_>, error: Error) -> Error {
+    Error { what: format!("{}; {}", error.what, by_hand(cx)), ..error }
+}
+
 #[async_trait]
 impl Action for Point {
     fn describe(&self, place: &Place<'_>) -> String {
@@ -122,10 +126,7 @@ impl Action for Point {
         if cx.place.run.mode == Mode::Rehearsal {
             return Ok(Check::Done(Facts::none()));
         }
-        let difference = Self::difference(cx).await.map_err(|error| match error.class {
-            Class::Transient => Error { what: format!("{}; {}", error.what, by_hand(cx)), ..error },
-            _ => error,
-        })?;
+        let difference = Self::difference(cx).await.map_err(|error| with_records(cx, error))?;
         if difference.batch.is_empty() {
             return Ok(Check::Done(Facts::none()));
         }
@@ -135,7 +136,7 @@ impl Action for Point {
         Ok(Check::Needed(format!("records to be {}", words.join(", "))))
     }
     async fn apply(&self, cx: &StepContext<'_>) -> Result<()> {
-        let difference = Self::difference(cx).await?;
+        let difference = Self::difference(cx).await.map_err(|error| with_records(cx, error))?;
         if difference.batch.is_empty() {
             return Ok(());
         }
@@ -147,7 +148,7 @@ impl Action for Point {
             Err(error) if ["81044", "81057", "81058"].iter().any(|code| error.is(code)) => {
                 Err(Error { class: Class::Transient, ..error })
             }
-            other => other,
+            other => other.map_err(|error| with_records(cx, error)),
         }
     }
 }

@@ -174,7 +174,8 @@ async fn env(global: &Global, settings: &Settings) -> Result<(), Stop> {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
         _ => {}
     }
-    match (admin["kubeconfig"].as_str(), admin["server"].as_str()) {
+    let text = |key: &str| admin.get(key).and_then(Value::as_str);
+    match (text("kubeconfig"), text("server")) {
         (Some(text), Some(server)) => {
             let text = super::kubectl::pointed(text.as_bytes(), server, &settings.cluster)?;
             let mut file = std::fs::OpenOptions::new();

@@ -76,7 +76,11 @@ pub async fn serve(global: &Global, settings: &Settings) -> Result<(), Stop> {
         end = ended => end.map_err(|e| failed(&e))?,
         _ = terminate.recv() => {}
     }
-    std::fs::remove_file(&path).map_err(|e| failed(&e))
+    // Another sandbox may have put its card there meanwhile.
+    match card::read(&global.state, &settings.cluster)? {
+        Some(card) if card.pid == std::process::id() => std::fs::remove_file(&path).map_err(|e| failed(&e)),
+        _ => Ok(()),
+    }
 }
 
 fn card_of(global: &Global, served: &Served, clock: &dyn Clock, control_token: String) -> Card {

@@ -188,8 +188,9 @@ impl StepRun<'_> {
         tries: &mut Tries,
         last: &Mutex<String>,
     ) -> Result<Turn, Broken> {
-        let note = |text: &str| {
-            if let Ok(mut last) = last.lock() {
+        // What a step that runs out of time tells is its last trouble, not the look that followed it.
+        let note = |text: &str, trouble: bool| {
+            if let Some(mut last) = last.lock().ok().filter(|last| trouble || last.is_empty()) {
                 text.clone_into(&mut last);
             }
             self.journal.progress(&self.step.id, text);
@@ -202,20 +203,20 @@ impl StepRun<'_> {
                 Ok(Check::Done(facts)) => return self.done(tries, facts).await.map(Turn::End),
                 Ok(Check::Refused(text)) => return self.refused(text).await,
                 Ok(Check::Pending(text)) => {
-                    note(&text);
+                    note(&text, true);
                     self.rest(retry::pause(tries.looks)).await;
                     tries.looks += 1;
                     continue;
                 }
                 Ok(Check::Needed(text)) if tries.early(&text) => {
-                    note(&format!("looking again whether it happened: {text}"));
+                    note(&format!("looking again whether it happened: {text}"), false);
                     self.rest(retry::pause(tries.settling)).await;
                     tries.settling += 1;
                     continue;
                 }
                 Ok(Check::Needed(text)) if self.step.once && tries.unknown => return Ok(Turn::Repeat(text)),
                 Ok(Check::Needed(text)) => {
-                    note(&text);
+                    note(&text, false);
                     self.checked(Found::Needed, &text).await?;
                     tries.attempt += 1;
                     tries.settling = 0;
@@ -233,7 +234,7 @@ impl StepRun<'_> {
             if let Some(broken) = self.journal.broken() {
                 return Err(broken.clone());
             }
-            note(&error.what);
+            note(&error.what, true);
             match self.after(tries, &error).await? {
                 Some(end) => return Ok(Turn::End(end)),
                 None => tries.errors += 1,
@@ -311,7 +312,11 @@ impl StepRun<'_> {
 }
 
 fn failed(why: Why, error: &Error) -> StepEnd {
-    StepEnd::Failed { why, error: error.what.clone(), remedy: error.remedy.clone() }
+    let remedy = match error.remedy.as_str() {
+        "" => "mend the cause, then `relight resume`".to_owned(),
+        told => told.to_owned(),
+    };
+    StepEnd::Failed { why, error: error.what.clone(), remedy }
 }
 
 fn interrupted() -> StepEnd {

@@ -9,7 +9,7 @@ use relight::engine::{
 use relight::playbook::{Plan, Source};
 use relight::sandbox::doors::direct::{GeneratedSecrets, Keep, Outside, Sandbox, ScriptedPerson, Tripwire};
 use relight::sandbox::model::{lock, Loss, Model, Start};
-use relight::world::{millis, Clock, Person, SecretSource};
+use relight::world::{millis, Person, SecretSource};
 use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -33,7 +33,8 @@ pub fn scripts() -> Scripts {
     source.scripts().into_iter().filter_map(|name| Some((name.clone(), source.script(&name).ok()??))).collect()
 }
 
-struct Deaf;
+/// Hears nothing.
+pub struct Deaf;
 impl Listener for Deaf {
     fn told(&self, _told: &Told) {}
 }
@@ -46,6 +47,8 @@ pub struct Life {
     pub sandbox: Sandbox,
     pub id: RunId,
     pub secrets: Arc<dyn SecretSource>,
+    /// Who is told what the run does.
+    pub listener: Arc<dyn Listener>,
 }
 
 /// How one process ended.
@@ -77,8 +80,13 @@ impl Life {
 
     /// The same with other settings.
     pub fn lost_with(loss: Loss, settings: Settings) -> Self {
+        let model = Model::total_loss(&settings, &Start::default(), loss);
+        Self::around(model, settings)
+    }
+
+    /// A run on this outside.
+    pub fn around(model: Model, settings: Settings) -> Self {
         let start = Start::default();
-        let model = Model::total_loss(&settings, &start, loss);
         Self {
             plan: plan(&settings, "rebuild"),
             scripts: scripts(),
@@ -86,6 +94,7 @@ impl Life {
             settings,
             id: RunId { id: "abcdefghijkl".to_owned(), mode: Mode::Live },
             secrets: Arc::new(GeneratedSecrets { seed: 1 }),
+            listener: Arc::new(Deaf),
         }
     }
 
@@ -110,7 +119,8 @@ impl Life {
         let clock = self.sandbox.clock(wire);
         let cluster = self.sandbox.cluster(wire, &clock);
         let world = self.sandbox.world(wire, &clock, Outside { cluster, secrets: Arc::clone(&self.secrets), person });
-        let opened = Journal::open(&self.id.id, world.files.clone(), world.clock.clone(), Arc::new(Deaf)).await;
+        let opened =
+            Journal::open(&self.id.id, world.files.clone(), world.clock.clone(), Arc::clone(&self.listener)).await;
         let (journal, reading) = match opened {
             Ok(opened) => opened,
             Err(broken) => return End::Broken(broken),

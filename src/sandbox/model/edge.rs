@@ -56,12 +56,16 @@ impl Model {
             None => Visit::Refused,
         }
     }
-    /// A GET as a visitor's. Fault operation: `edge.get`. The name is resolved by the zone's records, through the edge where they are proxied.
+    /// A GET as a visitor's. Fault operations: `edge.get`, `release.get`. The name is resolved by the zone's records, through the edge where they are proxied.
     pub fn edge_get(&mut self, now: Duration, host: &str, path: &str, https: bool) -> Visit {
         self.advance(now);
         // The world outside is behind the same door: all that a run asks of it is a release's checksum file.
         if let Some(body) = self.release_file(host, path) {
-            return Visit::Reply { status: 200, body, location: None };
+            return match self.faults.take(Stage::Before, "release.get", path) {
+                Some(FaultKind::ServerError { status, .. }) => Visit::edge(status, "planned failure"),
+                Some(_) => Visit::Silent,
+                None => Visit::Reply { status: 200, body, location: None },
+            };
         }
         match self.faults.take(Stage::Before, "edge.get", host) {
             Some(FaultKind::ServerError { status, .. }) => return Visit::edge(status, "planned failure"),

@@ -25,10 +25,7 @@ impl Http for DirectHttp {
             .request(None, |model, now| match get.node {
                 Some(IpAddr::V4(node)) => model.port80(now, node, &host, &path),
                 Some(IpAddr::V6(_)) => Visit::Silent,
-                None => match model.release_file(&host, &path) {
-                    Some(body) => Visit::Reply { status: 200, body, location: None },
-                    None => model.edge_get(now, &host, &path, https),
-                },
+                None => model.edge_get(now, &host, &path, https),
             })
             .await;
         let why = match visit {
