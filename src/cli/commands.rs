@@ -146,7 +146,7 @@ pub fn status(global: &Global, named: Option<&str>) -> Result<(), Stop> {
     };
     let events = || run.events.iter().map(|r| (r.at, &r.event));
     let directory = runs::cluster_directory(&global.state, run.world, &settings.cluster);
-    let held = super::begin::lock(&directory, "status").is_err_and(|stop| stop.exit == super::exit::Exit::Locked);
+    let held = crate::providers::Lock::is_held(&directory);
     if global.json {
         let lines: Vec<_> = run.events.iter().map(|r| json!({ "seq": r.seq, "at": r.at, "event": r.event })).collect();
         println!("{}", json!({ "v": 1, "run": run.id, "world": run.world.word(), "alive": held, "events": lines }));

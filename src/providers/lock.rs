@@ -55,6 +55,22 @@ impl Lock {
         file.set_len(0).and_then(|()| file.write_all(&text)).and_then(|()| file.sync_all()).map_err(unusable)?;
         Ok(Self { file })
     }
+
+    /// Whether a process holds the lock of a directory. The lock itself is tried only where the process that is named in it
+    /// lives: whoever merely looks must not be in the way of one that begins.
+    pub fn is_held(directory: &Path) -> bool {
+        let Ok(mut file) = File::open(directory.join("lock")) else { return false };
+        let mut text = String::new();
+        let read = file.read_to_string(&mut text);
+        let holder: Option<Holder> = read.ok().and_then(|_| serde_json::from_str(&text).ok());
+        holder.is_none_or(|holder| lives(holder.pid)) && matches!(FileExt::try_lock_shared(&file), Ok(false))
+    }
+}
+
+fn lives(pid: u32) -> bool {
+    let Ok(pid) = i32::try_from(pid) else { return false };
+    // Somebody else's process cannot be signalled, but it lives.
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None) != Err(nix::errno::Errno::ESRCH)
 }
 
 impl Drop for Lock {
@@ -97,6 +113,19 @@ mod tests {
         drop(first);
         let _second = Lock::take(&cluster, &holder("bbbb")).unwrap();
         assert!(Lock::take(&cluster, &holder("cccc")).unwrap_err().what.contains("bbbb"));
+    }
+
+    #[test]
+    fn one_who_only_looks_sees_a_living_holder_and_is_in_nobodys_way() {
+        let place = tempfile::tempdir().unwrap();
+        assert!(!Lock::is_held(place.path()), "nobody was ever here");
+        let own = Holder { pid: std::process::id(), ..holder("aaaa") };
+        let first = Lock::take(place.path(), &own).unwrap();
+        assert!(Lock::is_held(place.path()));
+        drop(first);
+        assert!(!Lock::is_held(place.path()));
+        let _second = Lock::take(place.path(), &own).unwrap();
+        assert!(Lock::is_held(place.path()), "looking took nothing and changed nothing");
     }
 
     #[test]

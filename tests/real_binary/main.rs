@@ -121,6 +121,7 @@ fn a_second_run_is_refused_by_name_and_an_interrupted_one_is_finished_by_resume(
     let second = place.run("second", &REBUILD);
     assert_eq!(second.status.code(), Some(5), "{}", second.stderr);
     assert!(second.stderr.contains(&first.pid().to_string()), "the holder is not named: {}", second.stderr);
+    assert_eq!(place.json(&["status", "--json"])["alive"], true);
     first.signal(Signal::SIGINT);
     let first = first.end();
     assert_eq!(first.status.code(), Some(130), "{}", first.stderr);
