@@ -85,7 +85,8 @@ pub fn read(bytes: &[u8], place: &str) -> Result<Reading, Broken> {
                 reading.length += line.len() as u64 + 1;
                 reading.records.push(record);
             }
-            Err(why) if after.contains(&b'\n') => {
+            // A crash leaves half a line. A whole record that does not follow was not left by a crash: something was changed.
+            Err((whole, why)) if whole || after.contains(&b'\n') => {
                 let line = reading.records.len() + 1;
                 return Err(Broken::Line { place: place.to_owned(), line, why });
             }
@@ -97,14 +98,15 @@ pub fn read(bytes: &[u8], place: &str) -> Result<Reading, Broken> {
     Ok(reading)
 }
 
-fn parse(line: &[u8], before: &Reading) -> Result<Record, String> {
-    let record: Record = serde_json::from_slice(line).map_err(|e| format!("it is no record ({e})"))?;
+/// The record of a line; or whether it is a whole record all the same, and what is wrong with it.
+fn parse(line: &[u8], before: &Reading) -> Result<Record, (bool, String)> {
+    let record: Record = serde_json::from_slice(line).map_err(|e| (false, format!("it is no record ({e})")))?;
     let seq = before.records.len() as u64;
     if record.seq != seq {
-        return Err(format!("its number is {} instead of {seq}", record.seq));
+        return Err((true, format!("its number is {} instead of {seq}", record.seq)));
     }
     if record.prev != before.head {
-        return Err("it does not follow from the line before".to_owned());
+        return Err((true, "it does not follow from the line before".to_owned()));
     }
     Ok(record)
 }
