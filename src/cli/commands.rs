@@ -136,6 +136,9 @@ pub fn status(global: &Global, named: Option<&str>) -> Result<(), Stop> {
         Some(id) => all.into_iter().find(|run| run.id == id),
         None => all.pop(),
     };
+    if let (None, Some(id)) = (&run, named) {
+        return Err(Stop::usage(format!("there is no run {id}"), "`relight status` shows the last one"));
+    }
     let Some(run) = run else {
         if global.json {
             println!("{}", json!({ "v": 1, "cluster": settings.cluster, "run": null }));

@@ -10,7 +10,7 @@ use tracing_subscriber::EnvFilter;
 
 /// Variables whose names say that they hold secrets leave the process's environment, together with the whole environment's
 /// copy for secret sources; what is left is what children need (PATH, HOME, SSH_AUTH_SOCK, locale, terminal, proxies).
-const LEFT: [&str; 22] = [
+const LEFT: [&str; 28] = [
     "PATH",
     "HOME",
     "USER",
@@ -33,6 +33,12 @@ const LEFT: [&str; 22] = [
     "RUST_LOG",
     "RUST_BACKTRACE",
     "COLUMNS",
+    "HTTP_PROXY",
+    "http_proxy",
+    "HTTPS_PROXY",
+    "https_proxy",
+    "NO_PROXY",
+    "no_proxy",
 ];
 
 /// Takes the environment out of the process: every variable but the few of [`LEFT`]. Called before any other thread exists.
