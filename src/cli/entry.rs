@@ -41,7 +41,7 @@ const LEFT: [&str; 28] = [
     "no_proxy",
 ];
 
-/// Takes the environment out of the process: every variable but the few of [`LEFT`]. Called before any other thread exists.
+/// Takes the environment out of the process: every variable but the few that children need. Called before any other thread exists.
 pub fn take_environment() -> Environment {
     let mut taken = Environment::new();
     for (name, value) in std::env::vars_os() {

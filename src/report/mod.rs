@@ -2,7 +2,7 @@
 //!
 //! [`Bars`] for a terminal, [`Lines`] without one, [`Json`] for programs; [`summary`] and [`status`] are the text of a run that
 //! ended or that is looked at from outside, [`plan_text`] of one that has not begun. All but the last are drawn from a
-//! [`board`]: a fold of the events.
+//! board: a fold of the events.
 //!
 //! To add a way of drawing: one file here whose type implements [`crate::engine::Listener`].
 

@@ -62,7 +62,7 @@ impl fmt::Display for Target {
 /// Leave to make mutating calls at one target, for one attempt of one step.
 ///
 /// Issued by `engine/guard.rs` alone, after a fresh look at the target and after the intent is fsynced; a test holds that no
-/// other file calls [`Permit::issue`].
+/// other file calls `Permit::issue`.
 #[derive(Debug)]
 pub struct Permit {
     target: Target,

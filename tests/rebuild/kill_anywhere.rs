@@ -120,7 +120,7 @@ fn all<T: Sync>(title: &str, schedules: &[T], run: impl Fn(&T) -> Vec<String> + 
 fn thinned<T>(all: Vec<T>) -> Vec<T> {
     let asked = std::env::var("RELIGHT_SCHEDULES").ok().and_then(|n| n.parse().ok());
     let mut nth = all.len().div_ceil(asked.unwrap_or(MOST_SCHEDULES)).max(1);
-    while nth % 5 == 0 {
+    while nth.is_multiple_of(5) {
         nth += 1;
     }
     all.into_iter().step_by(nth).collect()

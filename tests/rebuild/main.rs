@@ -5,6 +5,9 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::format_push_string,
+    clippy::format_collect,
+    clippy::needless_for_each,
     reason = "a test stops where it fails"
 )]
 
