@@ -2,7 +2,7 @@
 
 use super::rank::{self, Part};
 use super::{access, Action, Check, FactKind, Facts, Place, StepContext};
-use crate::config::{self, Manifest, SecretContent, SecretSettings};
+use crate::config::{Manifest, SecretContent, SecretSettings};
 use crate::world::{self, ApiAt, Class, Error, Kind, Permit, Result, Scope, Target};
 use async_trait::async_trait;
 use base64::Engine as _;
@@ -20,29 +20,36 @@ const APPLIED: &str = "relight/applied";
 const ESTABLISH: Duration = Duration::from_millis(300);
 
 /// The manifests of the configuration, sorted for applying.
-pub(super) fn manifests(place: &Place<'_>) -> Result<Vec<Manifest>> {
-    let mut all = config::manifests(place.settings)
+pub(super) fn manifests<'a>(place: &Place<'a>) -> Result<Vec<&'a Manifest>> {
+    let all = place.settings.objects();
+    let all = all
         .map_err(|problems| Error::refused(problems.to_string()).remedy("mend the manifests, then `relight resume`"))?;
-    all.sort_by(rank::compare);
+    let mut all: Vec<&Manifest> = all.iter().collect();
+    all.sort_by_cached_key(|m| rank::key(&m.object));
     Ok(all)
 }
 
-/// The object as it is sent: with the digest of what the configuration says of it.
-fn marked(object: &Value) -> (Value, String) {
-    let digest = world::label_digest(&world::sha256_hex(object.to_string().as_bytes()));
+/// Digest of what the configuration says of an object.
+fn digest(object: &Value) -> String {
+    world::label_digest(&world::sha256_hex(object.to_string().as_bytes()))
+}
+
+/// The object as it is sent: with its digest.
+fn marked(object: &Value) -> Value {
+    let digest = digest(object);
     let mut object = object.clone();
     if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
         let annotations = metadata.entry("annotations").or_insert_with(|| json!({}));
         annotations[APPLIED] = json!(digest);
     }
-    (object, digest)
+    object
 }
 
 /// The objects that are not there as relight last applied them. One list a kind.
 pub(super) async fn missing<'a>(
     cx: &StepContext<'_>,
     at: &ApiAt,
-    objects: &'a [Manifest],
+    objects: &[&'a Manifest],
 ) -> Result<Vec<&'a Manifest>> {
     let kinds: BTreeSet<Kind> = objects.iter().map(|m| rank::kind(&m.object)).collect();
     let mut there = BTreeMap::new();
@@ -53,12 +60,12 @@ pub(super) async fn missing<'a>(
             there.insert(key, applied.map(str::to_owned));
         }
     }
-    let is_missing = |m: &&Manifest| {
+    let is_missing = |m: &&&Manifest| {
         let key =
             (rank::kind(&m.object), rank::namespace(&m.object).map(str::to_owned), rank::name(&m.object).to_owned());
-        there.get(&key) != Some(&Some(marked(&m.object).1))
+        there.get(&key) != Some(&Some(digest(&m.object)))
     };
-    Ok(objects.iter().filter(is_missing).collect())
+    Ok(objects.iter().filter(is_missing).copied().collect())
 }
 
 /// Applies objects rank by rank. Definitions are waited for before their objects follow.
@@ -89,7 +96,7 @@ pub(super) async fn apply(cx: &StepContext<'_>, at: &ApiAt, objects: &[&Manifest
 }
 
 async fn one(cx: &StepContext<'_>, at: &ApiAt, permit: &Permit, manifest: &Manifest) -> Result<()> {
-    let (object, _) = marked(&manifest.object);
+    let object = marked(&manifest.object);
     let applied = cx.world.cluster.apply(permit, at, &object, false).await;
     applied.map(|_| ()).map_err(|error| {
         let place = format!("{}:{}", manifest.file.display(), manifest.line);
@@ -114,7 +121,7 @@ async fn established(cx: &StepContext<'_>, at: &ApiAt, name: &str) -> Result<()>
 pub(super) struct Apply(pub(super) Part);
 
 impl Apply {
-    fn objects(&self, place: &Place<'_>) -> Result<Vec<Manifest>> {
+    fn objects<'a>(&self, place: &Place<'a>) -> Result<Vec<&'a Manifest>> {
         let order = &place.settings.manifests.order;
         Ok(manifests(place)?.into_iter().filter(|m| self.0.holds(&m.object, order)).collect())
     }
@@ -131,7 +138,7 @@ impl Action for Apply {
     }
     fn inputs(&self, place: &Place<'_>) -> Value {
         let objects = self.objects(place).unwrap_or_default();
-        json!(objects.iter().map(|m| marked(&m.object).1).collect::<Vec<_>>())
+        json!(objects.iter().map(|m| digest(&m.object)).collect::<Vec<_>>())
     }
     fn uses(&self) -> &'static [FactKind] {
         &[FactKind::NodeAddress, FactKind::Kubeconfig]
@@ -149,7 +156,7 @@ impl Action for Apply {
     }
 }
 
-async fn look(cx: &StepContext<'_>, at: &ApiAt, objects: &[Manifest]) -> Result<Check> {
+async fn look(cx: &StepContext<'_>, at: &ApiAt, objects: &[&Manifest]) -> Result<Check> {
     match missing(cx, at, objects).await {
         Ok(missing) if missing.is_empty() => Ok(Check::Done(Facts::none())),
         Ok(missing) => Ok(Check::Needed(format!("{} of {} objects", missing.len(), objects.len()))),
@@ -215,12 +222,12 @@ impl Action for Secrets {
     async fn check(&self, cx: &StepContext<'_>) -> Result<Check> {
         let at = access::api(cx, access::first(cx)?).await?;
         let objects = Self::objects(cx).await?;
-        look(cx, &at, &objects).await
+        look(cx, &at, &objects.iter().collect::<Vec<_>>()).await
     }
     async fn apply(&self, cx: &StepContext<'_>) -> Result<()> {
         let at = access::api(cx, access::first(cx)?).await?;
         let objects = Self::objects(cx).await?;
-        let missing = missing(cx, &at, &objects).await?;
+        let missing = missing(cx, &at, &objects.iter().collect::<Vec<_>>()).await?;
         apply(cx, &at, &missing).await
     }
 }

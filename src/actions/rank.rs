@@ -1,9 +1,7 @@
 //! In which order objects are applied: worked out from the objects themselves.
 
-use crate::config::Manifest;
 use crate::world::Kind;
 use serde_json::Value;
-use std::cmp::Ordering;
 
 /// What can only be applied after what. Smaller first.
 const RANKS: [(&str, &[&str]); 8] = [
@@ -87,11 +85,6 @@ pub(super) fn is_ordered(object: &Value, order: &[String]) -> bool {
 }
 
 /// Sorts for applying: by rank, then by kind and name.
-pub(super) fn compare(a: &Manifest, b: &Manifest) -> Ordering {
-    (rank(&a.object), kind(&a.object), namespace(&a.object), name(&a.object)).cmp(&(
-        rank(&b.object),
-        kind(&b.object),
-        namespace(&b.object),
-        name(&b.object),
-    ))
+pub(super) fn key(object: &Value) -> (usize, Kind, Option<String>, String) {
+    (rank(object), kind(object), namespace(object).map(str::to_owned), name(object).to_owned())
 }

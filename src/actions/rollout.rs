@@ -82,7 +82,7 @@ fn selects(service: &Value, workload: &Value) -> bool {
 }
 
 /// The workloads behind a host: Ingress rule, Service, selector.
-fn behind<'a>(all: &'a [Manifest], host: &str) -> Vec<&'a Value> {
+fn behind<'a>(all: &[&'a Manifest], host: &str) -> Vec<&'a Value> {
     let of = |kind: &'static str| all.iter().map(|m| &m.object).filter(move |o| rank::kind(o).kind == kind);
     let rules = of("Ingress").flat_map(|i| i.pointer("/spec/rules").and_then(Value::as_array).into_iter().flatten());
     let paths = rules
@@ -96,15 +96,15 @@ fn behind<'a>(all: &'a [Manifest], host: &str) -> Vec<&'a Value> {
 
 impl Roll {
     /// The workloads in their order, as far as this step goes; those without a place come last.
-    fn workloads(&self, place: &Place<'_>) -> Result<Vec<Manifest>> {
+    fn workloads<'a>(&self, place: &Place<'a>) -> Result<Vec<&'a Manifest>> {
         let all = manifests::manifests(place)?;
         let order = &place.settings.manifests.order;
         let at = |o: &Value| order.iter().position(|n| n == rank::name(o)).unwrap_or(order.len());
         let host = place.settings.health.first().and_then(|h| url::Url::parse(&h.url).ok());
         let host = host.and_then(|u| u.host_str().map(str::to_owned)).unwrap_or_default();
         let serving: Vec<String> = behind(&all, &host).into_iter().map(rank::title).collect();
-        let is_workload = |m: &&Manifest| ROLLED_OUT.contains(&rank::kind(&m.object).kind.as_str());
-        let mut workloads: Vec<Manifest> = all.iter().filter(is_workload).cloned().collect();
+        let is_workload = |m: &&&Manifest| ROLLED_OUT.contains(&rank::kind(&m.object).kind.as_str());
+        let mut workloads: Vec<&Manifest> = all.iter().filter(is_workload).copied().collect();
         workloads.sort_by_key(|m| at(&m.object));
         if self.0 == Until::Serving {
             let last = workloads.iter().rposition(|m| serving.contains(&rank::title(&m.object)));
@@ -114,7 +114,7 @@ impl Roll {
     }
 
     /// The first workload that is not ready: whether it is to be applied, and what is missing.
-    async fn next(&self, cx: &StepContext<'_>, at: &ApiAt) -> Result<Option<(Manifest, bool, String)>> {
+    async fn next<'a>(&self, cx: &StepContext<'a>, at: &ApiAt) -> Result<Option<(&'a Manifest, bool, String)>> {
         for workload in self.workloads(&cx.place)? {
             let one = std::slice::from_ref(&workload);
             let title = rank::title(&workload.object);
@@ -136,7 +136,7 @@ impl Roll {
 #[async_trait]
 impl Action for Roll {
     fn describe(&self, place: &Place<'_>) -> String {
-        let names = |w: Vec<Manifest>| w.iter().map(|m| rank::name(&m.object).to_owned()).collect::<Vec<_>>();
+        let names = |w: Vec<&Manifest>| w.iter().map(|m| rank::name(&m.object).to_owned()).collect::<Vec<_>>();
         let names = self.workloads(place).map(names).unwrap_or_default();
         match self.0 {
             Until::Serving => format!("roll out what serves: {}", names.join(", ")),
@@ -163,7 +163,7 @@ impl Action for Roll {
     async fn apply(&self, cx: &StepContext<'_>) -> Result<()> {
         let at = access::api(cx, access::first(cx)?).await?;
         if let Some((workload, true, _)) = self.next(cx, &at).await? {
-            return manifests::apply(cx, &at, &[&workload]).await;
+            return manifests::apply(cx, &at, &[workload]).await;
         }
         Ok(())
     }

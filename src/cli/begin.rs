@@ -97,7 +97,7 @@ async fn start(
     let started_at = world::millis(world.clock.now());
     let memory = RunState { started_at, ..RunState::default() };
     let json = global.json;
-    Drive { world: &world, prepared, id, journal: &journal, memory, drawing, header, json }.to_the_end().await
+    Drive { world: &world, prepared, id, journal: &journal, memory, drawing, header, json }.run().await
 }
 
 /// A second run beside an unfinished one would fence what the first one built. In the sandbox only runs of its present world
@@ -122,7 +122,8 @@ fn no_unfinished(global: &Global, kind: WorldKind, cluster: &str, card: Option<&
 /// begins at once: there is nothing that it could harm.
 async fn agree(person: &dyn Person, kind: WorldKind, prepared: &Prepared, header: &str) -> Result<(), Stop> {
     let live = kind == WorldKind::Real;
-    if !live && !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
+    let terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+    if !live && !terminal {
         return Ok(());
     }
     let cluster = &prepared.settings.cluster;

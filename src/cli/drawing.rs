@@ -1,7 +1,7 @@
 //! How a run is shown: bars on a terminal, lines without one, JSON for programs.
 
 use super::args::Global;
-use crate::engine::{Listener, Told};
+use crate::engine::{Listener, Record, Told};
 use crate::report::{Bars, Json, Lines};
 use std::io::IsTerminal;
 use std::sync::Arc;
@@ -29,6 +29,21 @@ impl Drawing {
             return Self::Bars(Arc::new(Bars::new(header, factor)));
         }
         Self::Lines(Arc::new(Lines::new(std::io::stdout(), header)))
+    }
+
+    /// Takes in what earlier processes told of this run, so that counts and times go on from there; for programs the first
+    /// record comes again, because it lists all steps.
+    pub fn recall(&self, run: &str, records: &[Record]) {
+        let events = records.iter().map(|r| (r.at, &r.event));
+        match self {
+            Self::Bars(bars) => bars.recall(events),
+            Self::Lines(lines) => lines.recall(events),
+            Self::Json(json) => {
+                if let Some(Record { seq, at, event, .. }) = records.first() {
+                    json.told(&Told::Durable { run: run.to_owned(), seq: *seq, at: *at, event: event.clone() });
+                }
+            }
+        }
     }
 
     /// Runs something that needs the terminal for itself.

@@ -55,7 +55,7 @@ pub struct Drive<'a> {
 
 impl Drive<'_> {
     /// Runs to the end. The first signal finishes the calls in flight; the second ends the process at once.
-    pub async fn to_the_end(self) -> Result<Exit, Stop> {
+    pub async fn run(self) -> Result<Exit, Stop> {
         let (stop, stopped) = watch::channel(false);
         let ended_by = Arc::new(std::sync::Mutex::new(Exit::Interrupted));
         let signals = tokio::spawn(signals(stop, Arc::clone(&ended_by)));

@@ -55,7 +55,7 @@ pub fn take_environment() -> Environment {
 }
 
 /// Runs the command of the command line.
-pub fn run(environment: Environment) -> Result<Exit, Stop> {
+pub fn run(environment: &Environment) -> Result<Exit, Stop> {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -67,7 +67,7 @@ pub fn run(environment: Environment) -> Result<Exit, Stop> {
     log();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|e| Stop::new(Exit::Failed, format!("the runtime cannot start: {e}"), ""))?;
-    let end = runtime.block_on(command(cli, &environment));
+    let end = runtime.block_on(command(cli, environment));
     // A blocking read of the terminal must not keep the process.
     runtime.shutdown_background();
     end

@@ -59,16 +59,21 @@ pub fn pointed(kubeconfig: &[u8], server: &str, cluster: &str) -> Result<String,
     for (list, inner) in [("clusters", "cluster"), ("users", "user"), ("contexts", "context")] {
         let entries = config.get_mut(list).and_then(serde_json::Value::as_array_mut);
         let entry = entries.and_then(|e| e.first_mut()).ok_or_else(|| broken(format!("it has no {list}")))?;
-        entry["name"] = cluster.into();
+        let entry = entry.as_object_mut().ok_or_else(|| broken(format!("its {list} are no objects")))?;
+        entry.insert("name".to_owned(), cluster.into());
+        let content = entry.get_mut(inner).and_then(serde_json::Value::as_object_mut);
+        let content = content.ok_or_else(|| broken(format!("its {list} have no {inner}")))?;
         if list == "clusters" {
-            entry[inner]["server"] = format!("https://{server}").into();
-            entry[inner]["tls-server-name"] = SERVER_NAME.into();
+            content.insert("server".to_owned(), format!("https://{server}").into());
+            content.insert("tls-server-name".to_owned(), SERVER_NAME.into());
         }
         if list == "contexts" {
-            entry[inner]["cluster"] = cluster.into();
-            entry[inner]["user"] = cluster.into();
+            content.insert("cluster".to_owned(), cluster.into());
+            content.insert("user".to_owned(), cluster.into());
         }
     }
-    config["current-context"] = cluster.into();
+    if let Some(config) = config.as_object_mut() {
+        config.insert("current-context".to_owned(), cluster.into());
+    }
     Ok(config.to_string())
 }

@@ -5,6 +5,9 @@ use async_trait::async_trait;
 use std::io::IsTerminal;
 use std::sync::Arc;
 
+/// Runs something while nothing else is drawn.
+pub type Quiet = Arc<dyn Fn(&mut dyn FnMut()) + Send + Sync>;
+
 /// Answers gates from `--yes`, `--confirm NAME`, or the terminal.
 pub struct Terminal {
     /// `--yes`.
@@ -14,7 +17,7 @@ pub struct Terminal {
     /// World, project and zone: stands before every question.
     pub header: String,
     /// Runs while the question is on the screen, so that a drawing does not write over it.
-    pub quiet: Arc<dyn Fn(&mut dyn FnMut()) + Send + Sync>,
+    pub quiet: Quiet,
 }
 
 impl Terminal {

@@ -55,6 +55,7 @@ async fn go_on(
     if reading.torn > 0 {
         eprintln!("the journal's last line was torn by a crash; {} bytes of it were cut", reading.torn);
     }
+    drawing.recall(&id.id, &reading.records);
     let memory = RunState::of(&reading.records);
     let records = step_records(&prepared.plan, &prepared.settings, id, &prepared.scripts);
     if let Some(changed) = changes(prepared, &memory, &records) {
@@ -66,8 +67,25 @@ async fn go_on(
         finished: memory.finished.len(),
         unknown: memory.open.iter().cloned().collect(),
     };
+    eprintln!("{}", found(&memory));
     journal.append(resumed).await?;
-    Drive { world, prepared, id, journal: &journal, memory, drawing, header, json: global.json }.to_the_end().await
+    Drive { world, prepared, id, journal: &journal, memory, drawing, header, json: global.json }.run().await
+}
+
+/// What the journal remembers, before the world is looked at again.
+fn found(memory: &RunState) -> String {
+    let list = |names: Vec<&String>| names.into_iter().cloned().collect::<Vec<_>>().join(", ");
+    let mut text = format!("the journal knows {} finished steps; all are looked at again", memory.finished.len());
+    if !memory.open.is_empty() {
+        let open = list(memory.open.iter().collect());
+        text.push_str("\nbegun, outcome unknown, to be settled by a look: ");
+        text.push_str(&open);
+    }
+    if !memory.failed.is_empty() {
+        text.push_str("\nfailed last time: ");
+        text.push_str(&list(memory.failed.keys().collect()));
+    }
+    text
 }
 
 /// A token of another project would look at the wrong servers. A rotated token of the same project sees what the run made.

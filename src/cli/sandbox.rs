@@ -6,6 +6,8 @@ use super::exit::{Exit, Stop};
 use super::prepare::{self, Prepared};
 use crate::config::Settings;
 use serde_json::{json, Value};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -27,7 +29,7 @@ pub async fn command(global: &Global, command: &SandboxCommand) -> Result<Exit, 
         }
         SandboxCommand::Stop => stop(global, &settings).await?,
         SandboxCommand::Status => status(global, &settings).await?,
-        SandboxCommand::Env => env(&running(global, &settings)?, &card::path(&global.state, &settings.cluster)),
+        SandboxCommand::Env => env(global, &settings).await?,
         SandboxCommand::Break { disaster } => {
             broken(&running(global, &settings)?, disaster).await?;
             println!("the sandbox is in disaster {disaster}");
@@ -111,7 +113,7 @@ async fn control(card: &Card, path: &str) -> Result<Value, Stop> {
     let body: Value = reply.json().await.map_err(|e| failed(&e))?;
     match status.is_success() {
         true => Ok(body),
-        false => Err(Stop::usage(body["error"].as_str().unwrap_or("refused").to_owned(), "")),
+        false => Err(Stop::usage(body.get("error").and_then(Value::as_str).unwrap_or("refused").to_owned(), "")),
     }
 }
 
@@ -154,16 +156,35 @@ async fn status(global: &Global, settings: &Settings) -> Result<(), Stop> {
     }
     println!("sandbox {} (pid {}, profile {})", card.uid, card.pid, card.profile);
     for (title, list) in [("server", "servers"), ("record", "records")] {
-        for line in world[list].as_array().into_iter().flatten() {
+        for line in world.get(list).and_then(Value::as_array).into_iter().flatten() {
             println!("  {title:<8} {}", line.as_str().unwrap_or_default());
         }
     }
     Ok(())
 }
 
-/// `export` lines for other people's clients.
-fn env(card: &Card, path: &std::path::Path) {
-    let kubeconfig = std::path::absolute(path.with_file_name("kubeconfig")).unwrap_or_default();
+/// `export` lines for other people's clients. The kubeconfig that they name is written anew each time.
+async fn env(global: &Global, settings: &Settings) -> Result<(), Stop> {
+    let card = running(global, settings)?;
+    let path = card::path(&global.state, &settings.cluster).with_file_name("kubeconfig");
+    let failed = |e: std::io::Error| Stop::usage(format!("{}: {e}", path.display()), "make it writable");
+    let admin = control(&card, "/kubeconfig").await?;
+    // Without a cluster KUBECONFIG names a file that is not there: else kubectl would turn to somebody's real cluster.
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
+    }
+    let text = |key: &str| admin.get(key).and_then(Value::as_str);
+    match (text("kubeconfig"), text("server")) {
+        (Some(text), Some(server)) => {
+            let text = super::kubectl::pointed(text.as_bytes(), server, &settings.cluster)?;
+            let mut file = std::fs::OpenOptions::new();
+            let mut file = file.write(true).create_new(true).mode(0o600).open(&path).map_err(failed)?;
+            file.write_all(text.as_bytes()).map_err(failed)?;
+        }
+        _ => eprintln!("no cluster serves in the sandbox yet: there is no kubeconfig"),
+    }
+    let kubeconfig = std::path::absolute(&path).map_err(failed)?;
     for (name, value) in [
         ("HCLOUD_ENDPOINT", card.hcloud_endpoint.as_str()),
         ("HCLOUD_TOKEN", &card.hcloud_token),
@@ -174,4 +195,5 @@ fn env(card: &Card, path: &std::path::Path) {
     ] {
         println!("export {name}='{}'", value.replace('\'', "'\\''"));
     }
+    Ok(())
 }

@@ -64,6 +64,7 @@ pub async fn serve(global: &Global, settings: &Settings) -> Result<(), Stop> {
     let router = Router::new()
         .route("/break/{disaster}", post(break_into))
         .route("/status", post(status))
+        .route("/kubeconfig", post(kubeconfig))
         .route("/stop", post(stop_now))
         .with_state(control);
     let ended = axum::serve(listener, router).with_graceful_shutdown(async move {
@@ -75,7 +76,11 @@ pub async fn serve(global: &Global, settings: &Settings) -> Result<(), Stop> {
         end = ended => end.map_err(|e| failed(&e))?,
         _ = terminate.recv() => {}
     }
-    std::fs::remove_file(&path).map_err(|e| failed(&e))
+    // Another sandbox may have put its card there meanwhile.
+    match card::read(&global.state, &settings.cluster)? {
+        Some(card) if card.pid == std::process::id() => std::fs::remove_file(&path).map_err(|e| failed(&e)),
+        _ => Ok(()),
+    }
 }
 
 fn card_of(global: &Global, served: &Served, clock: &dyn Clock, control_token: String) -> Card {
@@ -136,6 +141,16 @@ async fn status(State(control): State<Arc<Control>>, headers: HeaderMap) -> Repl
     let served = control.served.lock().await;
     let (servers, records) = lock(&served.model).inventory();
     (StatusCode::OK, Json(json!({ "servers": servers, "records": records })))
+}
+
+/// The admin kubeconfig of the cluster that serves, and the address of its API: both null where none serves.
+async fn kubeconfig(State(control): State<Arc<Control>>, headers: HeaderMap) -> Reply {
+    if !allowed(&control, &headers) {
+        return no(StatusCode::UNAUTHORIZED, "wrong control token");
+    }
+    let served = control.served.lock().await;
+    let (text, server) = served.admin().unzip();
+    (StatusCode::OK, Json(json!({ "kubeconfig": text, "server": server })))
 }
 
 async fn stop_now(State(control): State<Arc<Control>>, headers: HeaderMap) -> Reply {

@@ -5,7 +5,9 @@ use super::settings::{ManifestSettings, Settings};
 use super::validate::resolved;
 use super::yaml::Yaml;
 use serde_json::Value;
+use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 mod images;
 pub(super) mod namespaces;
@@ -21,6 +23,41 @@ pub struct Manifest {
     pub line: u32,
     /// The object as the API has it.
     pub object: Value,
+}
+
+/// Manifests that were read once. No setting itself: all are equal, and a clone, which may be changed, reads anew.
+#[derive(Default)]
+pub struct ReadOnce(OnceLock<Result<Vec<Manifest>, Problems>>);
+
+impl Clone for ReadOnce {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl PartialEq for ReadOnce {
+    fn eq(&self, _other: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for ReadOnce {}
+
+impl fmt::Debug for ReadOnce {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ReadOnce")
+    }
+}
+
+impl Settings {
+    /// The manifests as [`manifests`] reads them, but only at the first call: every step of a run sees the same objects, whatever
+    /// is edited meanwhile, and looking does not cost a parse.
+    pub fn objects(&self) -> Result<&[Manifest], Problems> {
+        match self.manifests.read.0.get_or_init(|| manifests(self)) {
+            Ok(all) => Ok(all),
+            Err(problems) => Err(problems.clone()),
+        }
+    }
 }
 
 /// An object with the places of everything in it.

@@ -14,7 +14,7 @@ mod validate;
 mod yaml;
 
 pub use load::load;
-pub use manifests::{manifests, Manifest};
+pub use manifests::{manifests, Manifest, ReadOnce};
 pub use problem::{nearest, Place, Problem, Problems};
 pub use record::differences;
 pub use schema::schema;

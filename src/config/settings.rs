@@ -1,5 +1,6 @@
 //! What a validated configuration says. The rest of relight sees this and never the YAML.
 
+use super::manifests::ReadOnce;
 use crate::world::SecretFrom;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -165,6 +166,8 @@ pub struct ManifestSettings {
     pub order: Vec<String>,
     /// `Secret namespace/name` and `ConfigMap namespace/name` that something else provides.
     pub external: Vec<String>,
+    /// What [`Settings::objects`] has read.
+    pub read: ReadOnce,
 }
 
 /// Cloudflare.

@@ -85,12 +85,12 @@ pub fn read(bytes: &[u8], place: &str) -> Result<Reading, Broken> {
                 reading.length += line.len() as u64 + 1;
                 reading.records.push(record);
             }
-            // A crash leaves half a line. A whole record that does not follow was not left by a crash: something was changed.
-            Err((whole, why)) if whole || after.contains(&b'\n') => {
+            // A crash leaves a torn line at the end, and nothing else: a whole record that does not follow is no crash's work.
+            Err(Unfit { torn: true, .. }) if !after.contains(&b'\n') => break,
+            Err(Unfit { why, .. }) => {
                 let line = reading.records.len() + 1;
                 return Err(Broken::Line { place: place.to_owned(), line, why });
             }
-            Err(_) => break,
         }
         rest = after;
     }
@@ -98,15 +98,23 @@ pub fn read(bytes: &[u8], place: &str) -> Result<Reading, Broken> {
     Ok(reading)
 }
 
-/// The record of a line; or whether it is a whole record all the same, and what is wrong with it.
-fn parse(line: &[u8], before: &Reading) -> Result<Record, (bool, String)> {
-    let record: Record = serde_json::from_slice(line).map_err(|e| (false, format!("it is no record ({e})")))?;
+/// Why a line is not the next record.
+struct Unfit {
+    /// It may be half of one.
+    torn: bool,
+    why: String,
+}
+
+fn parse(line: &[u8], before: &Reading) -> Result<Record, Unfit> {
+    let broken = |why: String| Unfit { torn: false, why };
+    let record: Record =
+        serde_json::from_slice(line).map_err(|e| Unfit { torn: true, why: format!("it is no record ({e})") })?;
     let seq = before.records.len() as u64;
     if record.seq != seq {
-        return Err((true, format!("its number is {} instead of {seq}", record.seq)));
+        return Err(broken(format!("its number is {} instead of {seq}", record.seq)));
     }
     if record.prev != before.head {
-        return Err((true, "it does not follow from the line before".to_owned()));
+        return Err(broken("it does not follow from the line before".to_owned()));
     }
     Ok(record)
 }

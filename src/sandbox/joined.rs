@@ -19,12 +19,14 @@ pub struct Clusters {
     objects: Arc<Mutex<BTreeMap<String, Objects>>>,
     pace: Pace,
     twins: Arc<Mutex<Twins>>,
+    /// What was last told of the clusters: most calls tell nothing new.
+    told: Arc<Mutex<Vec<ClusterView>>>,
 }
 
 impl Clusters {
     /// No clusters yet; pods will take as long as `pace` says.
     pub fn new(pace: Pace) -> Self {
-        Self { objects: Arc::default(), pace, twins: Arc::default() }
+        Self { objects: Arc::default(), pace, twins: Arc::default(), told: Arc::default() }
     }
     fn twins(&self) -> MutexGuard<'_, Twins> {
         self.twins.lock().unwrap_or_else(PoisonError::into_inner)
@@ -52,7 +54,13 @@ fn new_cluster(view: &ClusterView, pace: &Pace) -> Objects {
 impl Workloads for Clusters {
     fn advance(&mut self, now: Duration, clusters: &[ClusterView]) {
         let mut all = self.objects();
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let news = told.as_slice() != clusters;
         for view in clusters {
+            if let (false, Some(objects)) = (news, all.get_mut(&view.uid)) {
+                objects.advance(now);
+                continue;
+            }
             let objects = all.entry(view.uid.clone()).or_insert_with(|| new_cluster(view, &self.pace));
             let nodes: Vec<NodeView> = view
                 .nodes
@@ -70,6 +78,9 @@ impl Workloads for Clusters {
             objects.set_quorum(now, view.quorum);
             objects.nodes(now, &nodes);
             objects.advance(now);
+        }
+        if news {
+            *told = clusters.to_vec();
         }
         self.twins().look(clusters, &all);
     }

@@ -7,7 +7,7 @@ use super::authority::{Authority, Kubeconfigs};
 use super::doors::ssh::{ForwardTable, ScriptLookup, SshFleet};
 use super::doors::{self, CloudflareDoor, HetznerDoor, Shape};
 use super::joined::Clusters;
-use super::model::{lock, Latency, Loss, Model, Shared, Start};
+use super::model::{lock, ApiState, Latency, Loss, Model, Shared, Start};
 use super::node_doors::{Behind, NodeDoors};
 use super::objects::Pace;
 use crate::config::Settings;
@@ -136,6 +136,23 @@ impl Served {
     /// The DNS token.
     pub fn dns_token(&self) -> &str {
         &self.start.dns_token
+    }
+
+    /// The admin kubeconfig, as K3s writes it, of the youngest cluster that serves, and where its API is reached.
+    pub fn admin(&self) -> Option<(String, SocketAddr)> {
+        let now = self.setting.clock.now();
+        let mut model = lock(&self.model);
+        let nodes: Vec<Ipv4Addr> = model.machines().into_iter().filter_map(|machine| machine.public).collect();
+        let mut serving = Vec::new();
+        for node in nodes {
+            if let ApiState::Serving(uid) = model.api_at(now, node) {
+                serving.push((uid, node));
+            }
+        }
+        let youngest = model.cluster_views().into_iter().filter(|c| serving.iter().any(|(uid, _)| *uid == c.uid));
+        let uid = youngest.max_by_key(|cluster| cluster.since)?.uid;
+        let (_, node) = serving.into_iter().find(|(of, _)| *of == uid)?;
+        Some((model.kubeconfig(&uid)?.to_owned(), Addresses::sandbox().reach(node.into(), 6443)))
     }
 
     /// Puts the world into a disaster. What was there before is gone.

@@ -287,6 +287,18 @@ report() {
     [ -z "$differences" ] || printf 'why=%s\n' "$(printf '%s\n' "$differences" | head -n 3 | paste -sd';' | cut -c1-400)"
 }
 
+# Where systemd holds port 22 (ssh.socket: Ubuntu's way), a SIGHUP makes sshd exit because it cannot bind it again (seen on
+# Debian 13). There it is restarted, which loses nothing: the socket stays, sessions are processes of their own. A restart
+# counts against the unit's start limit, and a unit over it takes its socket down: hence reset-failed.
+reload_sshd() {
+    if systemctl --quiet is-active ssh.socket; then
+        systemctl reset-failed ssh.service
+        systemctl try-restart ssh.service
+    else
+        systemctl try-reload-or-restart ssh.service
+    fi
+}
+
 # ---- the way back --------------------------------------------------------------------------------------------------
 
 armed() { systemctl --quiet is-active "$TIMER"; }
@@ -374,7 +386,7 @@ revert() {
         ufw --force disable
         restore
     fi
-    systemctl try-reload-or-restart ssh.service
+    reload_sshd
     systemctl --quiet disable --now "$TIMER" 2>/dev/null || true # already gone in a second try
     clear_saved
     say "the change was not confirmed in time: keys, sshd and ufw are as before"
@@ -441,7 +453,7 @@ apply_access() {
     if differs 'access sshd' || differs "access file $SSHD" || [ "$again" = yes ]; then
         sshd_text | write "$SSHD" 644
         sshd -t || refuse "sshd does not accept its configuration: see 'sshd -t'"
-        systemctl try-reload-or-restart ssh.service
+        reload_sshd
     fi
     if differs 'access ufw' || [ "$again" = yes ]; then apply_ufw; fi
 }
@@ -450,7 +462,7 @@ apply_access() {
 apply_ufw() {
     local rule words
     if [ "$(sed -n 's/^IPV6=//p' /etc/default/ufw)" != yes ]; then
-        sed 's/^IPV6=.*/IPV6=yes/' /etc/default/ufw | write /etc/default/ufw 644
+        { sed '/^IPV6=/d' /etc/default/ufw; echo IPV6=yes; } | write /etc/default/ufw 644
     fi
     while read -r rule; do
         read -ra words <<<"$rule"

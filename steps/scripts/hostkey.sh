@@ -20,7 +20,8 @@ refuse() {
 served_key() {
     local port
     port=$(sshd -T 2>/dev/null | awk '$1 == "port" { print $2; exit }') || true # sshd without a config still has port 22
-    ssh-keyscan -T 5 -t ed25519 -p "${port:-22}" 127.0.0.1 2>/dev/null | awk '{ print $2, $3; exit }'
+    ssh-keyscan -T 5 -t ed25519 -p "${port:-22}" 127.0.0.1 2>/dev/null |
+        awk '$2 == "ssh-ed25519" && !n++ { print $2, $3 }' # newer ones mix comments in
 }
 
 # The directory of the key with this public part; nothing where there is none.
@@ -70,6 +71,18 @@ point_at() {
     mv "$temp" "$DROPIN"
 }
 
+# Where systemd holds port 22 (ssh.socket: Ubuntu's way), a SIGHUP makes sshd exit because it cannot bind it again (seen on
+# Debian 13). There it is restarted, which loses nothing: the socket stays, sessions are processes of their own. A restart
+# counts against the unit's start limit, and a unit over it takes its socket down: hence reset-failed.
+reload_sshd() {
+    if systemctl --quiet is-active ssh.socket; then
+        systemctl reset-failed ssh.service
+        systemctl try-restart ssh.service
+    else
+        systemctl try-reload-or-restart ssh.service
+    fi
+}
+
 # A reload is over when the new listener answers; ten seconds are far more than it takes.
 wait_until_served() {
     local until=$((SECONDS + 10))
@@ -89,14 +102,14 @@ rotate() {
         [ -z "$old" ] || touch "$old/retired"
         rm -f "$home/retired"
         point_at "$home"
-        if ! sshd -t || ! systemctl try-reload-or-restart ssh.service || ! wait_until_served "$NEXT"; then
+        if ! sshd -t || ! reload_sshd || ! wait_until_served "$NEXT"; then
             if [ -n "$old" ]; then
                 rm -f "$old/retired"
                 point_at "$old"
             else
                 rm -f "$DROPIN" # sshd's defaults: the keys of cloud-init are still there
             fi
-            systemctl try-reload-or-restart ssh.service || say "sshd did not reload the old key either"
+            reload_sshd || say "sshd did not reload the old key either"
             refuse "sshd does not serve the new key; the old one is in place again. See 'sshd -t' and 'journalctl -u ssh'"
         fi
     fi

@@ -48,7 +48,8 @@ clock_synced() {
 served_key() {
     local port
     port=$(sshd -T 2>/dev/null | awk '$1 == "port" { print $2; exit }') || true # sshd without a config still has port 22
-    ssh-keyscan -T 5 -t ed25519 -p "${port:-22}" 127.0.0.1 2>/dev/null | awk '{ print $2, $3; exit }'
+    ssh-keyscan -T 5 -t ed25519 -p "${port:-22}" 127.0.0.1 2>/dev/null |
+        awk '$2 == "ssh-ed25519" && !n++ { print $2, $3 }' # newer ones mix comments in
 }
 
 # As hostkey.sh lays them: a prepared key is neither served nor retired.

@@ -9,7 +9,7 @@ use relight::engine::{
 use relight::playbook::{Plan, Source};
 use relight::sandbox::doors::direct::{GeneratedSecrets, Keep, Outside, Sandbox, ScriptedPerson, Tripwire};
 use relight::sandbox::model::{lock, Loss, Model, Start};
-use relight::world::{millis, Clock, Person, SecretSource};
+use relight::world::{millis, Person, SecretSource};
 use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::watch;

@@ -1,5 +1,13 @@
 //! Promises of the rebuild playbook, under virtual time on the sandbox's direct door.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops where it fails"
+)]
+
 mod fail_each_step;
 mod happy;
 mod life;

@@ -1,5 +1,6 @@
 //! What is applied: the files named exist, and the workloads named are in them.
 
+use super::super::manifests::ReadOnce;
 use super::super::manifests::{namespaces, read, workload_names};
 use super::super::problem::known;
 use super::super::raw::{At, RawManifests, RawRehearsal};
@@ -39,7 +40,12 @@ impl Checks {
         let named: Vec<At<String>> =
             raw.order.iter().chain(rehearsal.iter().flat_map(|r| &r.hold_at_zero)).cloned().collect();
         let paths = raw.paths.value.into_iter().map(|p| PathBuf::from(p.value)).collect();
-        let settings = ManifestSettings { paths, order: plain(raw.order), external: plain(raw.external) };
+        let settings = ManifestSettings {
+            paths,
+            order: plain(raw.order),
+            external: plain(raw.external),
+            read: ReadOnce::default(),
+        };
         if all_there {
             self.found(&settings, traefik, &named, secrets);
         }

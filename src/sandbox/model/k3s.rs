@@ -233,7 +233,6 @@ impl Model {
             version: cluster.first.version.clone(),
             quorum: self.has_quorum(&cluster.uid),
             traefik: cluster.first.traefik.clone(),
-            config: cluster.first.config.clone(),
             since: cluster.since,
             nodes: cluster.members.iter().filter_map(node).collect(),
         }

@@ -40,8 +40,6 @@ pub struct ClusterView {
     pub quorum: bool,
     /// Text of the HelmChartConfig that lay on the first server's disk, empty for none.
     pub traefik: String,
-    /// The first server's configuration.
-    pub config: serde_json::Value,
     /// Clock time at which it first answered.
     pub since: Duration,
     /// Registered nodes, by name.

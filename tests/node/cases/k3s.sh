@@ -112,7 +112,8 @@ class Gateway(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 t = "/var/lib/rancher/k3s/server/tls/etcd/"
-context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=t + "server-ca.crt")
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_verify_locations(t + "server-ca.crt")
 context.verify_mode = ssl.CERT_REQUIRED
 context.load_cert_chain(t + "server.crt", t + "server.key")
 server = http.server.HTTPServer(("127.0.0.1", 2382), Gateway)

@@ -40,7 +40,11 @@ impl Objects {
     /// Says whether etcd has a quorum. Kubelets are not blamed for the time without one.
     pub fn set_quorum(&mut self, now: Duration, quorum: bool) {
         self.advance(now);
-        if quorum && !self.machines.quorum {
+        // It is said at every look, many times a second: only a change makes the controllers look too.
+        if quorum == self.machines.quorum {
+            return;
+        }
+        if quorum {
             let at = self.now;
             self.machines.kubelets.values_mut().for_each(|k| k.since = k.since.max(at));
         }
