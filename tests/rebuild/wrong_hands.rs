@@ -7,6 +7,7 @@ use relight::engine::Event;
 use relight::sandbox::doors::direct::{GeneratedSecrets, ScriptedPerson, Tripwire};
 use relight::sandbox::model::{lock, Caller, DnsToken, Loss, Model, RecordChange, Start, Subnet, ThingState, TokenMay};
 use relight::world::{Answer, Error, Labels, Result, Secret, SecretFrom, SecretSource};
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +20,7 @@ fn stopped(life: &Life, person: ScriptedPerson, outcome: &str, words: &[&str]) -
     for (_, event) in life.events() {
         if let Event::StepFailed { step, error, remedy, .. } = event {
             assert!(!remedy.is_empty(), "{step} says nothing of what to do about: {error}");
-            told.push_str(&format!("{step}: {error}\n  {remedy}\n"));
+            let _ = writeln!(told, "{step}: {error}\n  {remedy}");
         }
         // Nothing may even have been about to be done.
         else if let Event::Intent { step, what, .. } = event {
