@@ -55,7 +55,7 @@ fn kubernetes(version: &str, kind: &str) -> Validator {
 fn the_configuration_is_valid_on_a_fresh_machine_and_says_who_cannot_log_in() {
     let settings = settings();
     assert_eq!(settings.nodes.len(), 3);
-    assert_eq!(settings.nodes[2].labels["honeydue/redis"], "true");
+    assert_eq!(settings.nodes[0].labels["honeydue/redis"], "true");
     let network = NetworkSettings::Private { range: "10.0.0.0/16".into(), zone: "eu-central".into() };
     assert_eq!(settings.cloud.network, network);
     assert_eq!(settings.cloud.locations, ["nbg1", "fsn1", "hel1"]);
@@ -229,7 +229,7 @@ fn the_singletons_never_run_twice_and_redis_stays_with_its_volume() {
         .filter(|n| selector.iter().all(|(k, v)| n.labels.get(k).map(String::as_str) == v.as_str()))
         .map(|n| n.key)
         .collect();
-    assert_eq!(on, ["node-3"], "exactly one node carries the label that redis wants");
+    assert_eq!(on, ["node-1"], "exactly one node carries the label that redis wants");
     assert_eq!(object("PersistentVolumeClaim", "redis-data")["spec"]["storageClassName"], "local-path");
     assert_eq!(pod["volumes"][0]["persistentVolumeClaim"]["claimName"], "redis-data");
     assert_eq!(settings().manifests.order.last().map(String::as_str), Some("worker"));
@@ -271,7 +271,7 @@ fn the_record_of_the_settings_holds_no_value_and_tells_what_changed() {
     assert!(differences(&record, &settings.record()).is_empty());
     let mut changed = settings.clone();
     changed.k3s.version = "v1.35.0+k3s1".into();
-    changed.nodes[2].labels.clear();
+    changed.nodes[0].labels.clear();
     changed.base = Path::new("/elsewhere").into();
     changed.dns.hosts.truncate(2);
     if let SecretContent::Keys { keys, .. } = &mut changed.secrets[0].content {
@@ -281,7 +281,7 @@ fn the_record_of_the_settings_holds_no_value_and_tells_what_changed() {
     let expected = [
         "dns.hosts: [myhoneydue.com, api.myhoneydue.com, admin.myhoneydue.com] -> [myhoneydue.com, api.myhoneydue.com]",
         "k3s.version: v1.34.6+k3s1 -> v1.35.0+k3s1",
-        "nodes.node-3.labels.honeydue/redis: true -> none",
+        "nodes.node-1.labels.honeydue/redis: true -> none",
         r#"secrets.honeydue/app.keys.SMTP_PASSWORD: {"age":"secrets/smtp.age"} -> none"#,
     ];
     assert_eq!(said, expected);

@@ -49,8 +49,9 @@ fn trouble(step: &str) -> (Matcher, FaultKind, Notices, Option<FaultKind>) {
         "k3s-install" => script("node.k3s.sh.install"),
         "k3s-first" | "k3s-join" => script("node.k3s.sh.start"),
         "kubeconfig" => (anywhere("node.kubeconfig.sh.check"), FaultKind::Down, Notices::Wait, None),
-        "node-join" if step.ends_with("[node-3]") => (anywhere("kube.read"), FaultKind::Down, Notices::Wait, lost),
-        "node-first" | "node-join" => (anywhere("kube.read"), FaultKind::ResetBefore, Notices::Wait, None),
+        // The first node is the one that gets labels: the others' steps have no effect whose reply could be lost.
+        "node-first" => (anywhere("kube.read"), FaultKind::Down, Notices::Wait, lost),
+        "node-join" => (anywhere("kube.read"), FaultKind::ResetBefore, Notices::Wait, None),
         "foundation" | "secrets" | "manifests" | "serving" | "workloads" => {
             (anywhere("kube.write"), GONE, Notices::Retry, lost)
         }
