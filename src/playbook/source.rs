@@ -8,6 +8,10 @@ use std::sync::Arc;
 /// The repository's `steps/`, as it was when relight was built.
 static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/steps");
 
+/// How a line of a script begins that sources a part of it: `. "${BASH_SOURCE[0]%/*}/harden/wanted.sh"`. It is Bash as it
+/// stands, so that the file beside its parts runs, and shellcheck sees it whole.
+pub const PART: &str = r#". "${BASH_SOURCE[0]%/*}/"#;
+
 /// The playbooks (`*.yaml`) and scripts (`scripts/*`) of this binary; a file of the same name in the directory of `--steps`
 /// takes the place of one, and may be new.
 #[derive(Debug, Clone, Default)]
@@ -48,12 +52,32 @@ impl Source {
     pub fn playbook(&self, name: &str) -> Result<Option<SourceFile>, String> {
         self.file(Path::new(""), &format!("{name}.yaml"))
     }
-    /// The script of this file name (`harden.sh`), `None` where there is none.
+    /// The script of this file name (`harden.sh`) as nodes get it, `None` where there is none: a line that sources a part
+    /// (see [`PART`]) is replaced by the part's text, as one file alone goes to a node.
     ///
     /// # Errors
-    /// Where the file exists and cannot be read as text.
+    /// Where the file, or a part that it names, cannot be read as text.
     pub fn script(&self, name: &str) -> Result<Option<Arc<str>>, String> {
-        Ok(self.file(Path::new("scripts"), name)?.map(|found| found.text))
+        let Some(found) = self.file(Path::new("scripts"), name)? else { return Ok(None) };
+        if !found.text.contains(PART) {
+            return Ok(Some(found.text));
+        }
+        let mut whole = String::new();
+        for line in found.text.split_inclusive('\n') {
+            match line.strip_prefix(PART).and_then(|rest| rest.trim_end().strip_suffix('"')) {
+                Some(part) => whole.push_str(&self.part(&found.file, part)?),
+                None => whole.push_str(line),
+            }
+        }
+        Ok(Some(whole.into()))
+    }
+    fn part(&self, of: &str, part: &str) -> Result<Arc<str>, String> {
+        let gone = || format!("{of} sources {part}, which is not beside it; add it or mend the line");
+        let (dir, name) = part.split_once('/').ok_or_else(gone)?;
+        if !is_name(dir) {
+            return Err(gone());
+        }
+        Ok(self.file(&Path::new("scripts").join(dir), name)?.ok_or_else(gone)?.text)
     }
     /// The names of all playbooks, sorted.
     pub fn names(&self) -> Vec<String> {
@@ -133,6 +157,27 @@ mod tests {
         assert!(found.file.ends_with("mine.yaml"));
         for name in embedded.names() {
             assert_eq!(both.playbook(&name).unwrap(), embedded.playbook(&name).unwrap(), "not overridden: {name}");
+        }
+    }
+
+    #[test]
+    fn a_script_goes_to_nodes_with_its_parts_in_place() {
+        let whole = Source::embedded().script("harden.sh").unwrap().unwrap();
+        assert!(!whole.contains(PART) && whole.contains("\nsshd_text() {\n") && whole.contains("\nrevert() {\n"));
+        let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("steps/scripts/harden.sh");
+        let assemble = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/node/assemble");
+        let theirs = std::process::Command::new("bash").arg(assemble).arg(scripts).output().unwrap();
+        assert_eq!(&*whole, String::from_utf8(theirs.stdout).unwrap(), "what tests/node runs is what nodes get");
+    }
+
+    #[test]
+    fn a_part_that_is_missing_or_elsewhere_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("scripts")).unwrap();
+        for part in ["harden/none.sh", "../../etc/passwd", "none.sh"] {
+            std::fs::write(dir.path().join("scripts/mine.sh"), format!("{PART}{part}\"\n")).unwrap();
+            let told = Source::new(Some(dir.path())).unwrap().script("mine.sh").unwrap_err();
+            assert!(told.contains("mine.sh sources") && told.contains("mend"), "{told}");
         }
     }
 

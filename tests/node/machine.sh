@@ -42,7 +42,7 @@ network_up() {
 
 # create SUITE: a machine as the cloud hands it over: root may enter by key, a password would do, ufw is off.
 create() {
-    local name=$1 unit
+    local name=$1 unit script
     MACHINE=$name
     ROOT=$WORK/$name/root
     mkdir -p "$ROOT" "$WORK/$name/upper" "$WORK/$name/work"
@@ -83,7 +83,8 @@ UNIT
     cp "$WORK/id.pub" "$ROOT/root/.ssh/authorized_keys"
     printf 'PasswordAuthentication yes\nPermitRootLogin yes\n' >"$ROOT/etc/ssh/sshd_config.d/50-cloud-init.conf"
     pin "$(cut -d' ' -f1,2 "$ROOT/etc/ssh/ssh_host_ed25519_key.pub")"
-    cp "$SCRIPTS"/*.sh "$HERE"/kill-at "$HERE"/k3s-stand-in "$ROOT/opt/relight/"
+    for script in "$SCRIPTS"/*.sh; do "$HERE"/assemble "$script" >"$ROOT/opt/relight/${script##*/}"; done
+    cp "$HERE"/kill-at "$HERE"/k3s-stand-in "$ROOT/opt/relight/"
 }
 
 # pin KEY...: the host keys that ssh accepts from now on.
