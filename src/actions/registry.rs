@@ -7,6 +7,7 @@ use super::verify::Which;
 use super::{
     cluster_node, dns, firewall_peers, k3s, manifests, node, old, preflight, rollout, server, thing, verify, Action,
 };
+use crate::config::known;
 use crate::world::ThingKind;
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -48,7 +49,7 @@ pub fn action(name: &str, params: &Value) -> Result<Arc<dyn Action>, String> {
         }),
         "dns.point" => Arc::new(dns::Point),
         "firewall.peers" => Arc::new(firewall_peers::Peers),
-        other => return Err(nearest(other)),
+        other => return Err(format!("unknown action {other}; {}", known(other, NAMES.iter().copied(), ""))),
     };
     params.empty()?;
     Ok(action)
@@ -85,15 +86,6 @@ pub const NAMES: [&str; 28] = [
     "dns.point",
     "firewall.peers",
 ];
-
-fn nearest(name: &str) -> String {
-    let family = name.split('.').next().unwrap_or_default();
-    let near: Vec<_> = NAMES.iter().filter(|n| n.starts_with(family)).copied().collect();
-    match near.is_empty() {
-        true => format!("unknown action {name}; known are {}", NAMES.join(", ")),
-        false => format!("unknown action {name}; did you mean {}?", near.join(" or ")),
-    }
-}
 
 fn until(word: &str) -> Option<Until> {
     match word {

@@ -15,7 +15,7 @@ mod yaml;
 
 pub use load::load;
 pub use manifests::{manifests, Manifest, ReadOnce};
-pub use problem::{nearest, Place, Problem, Problems};
+pub use problem::{known, nearest, Place, Problem, Problems};
 pub use record::differences;
 pub use schema::schema;
 pub use settings::*;

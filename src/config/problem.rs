@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use strsim::osa_distance;
 
 /// A place in a file, both counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, PartialOrd, Ord)]
@@ -89,11 +90,11 @@ pub(super) fn shown(path: &Path) -> PathBuf {
 /// The known word that a misspelt one most likely means: at most a third of its letters wrong.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let limit = (word.chars().count() / 3).max(1);
-    known.into_iter().map(|k| (distance(word, k), k)).filter(|(d, _)| *d <= limit).min().map(|(_, k)| k)
+    known.into_iter().map(|k| (osa_distance(word, k), k)).filter(|(d, _)| *d <= limit).min().map(|(_, k)| k)
 }
 
 /// What one may have meant, or what there is.
-pub(super) fn known<'a>(word: &str, names: impl Iterator<Item = &'a str>, none: &str) -> String {
+pub fn known<'a>(word: &str, names: impl Iterator<Item = &'a str>, none: &str) -> String {
     let names: Vec<&str> = names.collect();
     match nearest(word, names.iter().copied()) {
         Some(name) => format!("did you mean \"{name}\"?"),
@@ -102,35 +103,13 @@ pub(super) fn known<'a>(word: &str, names: impl Iterator<Item = &'a str>, none: 
     }
 }
 
-/// Edits (insert, delete, change, swap of neighbours) between two words.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut rows: Vec<Vec<usize>> = vec![(0..=b.len()).collect()];
-    let cell = |rows: &[Vec<usize>], i: usize, j: usize| rows.get(i).and_then(|r| r.get(j)).copied();
-    for (i, x) in a.iter().enumerate() {
-        rows.push(vec![i + 1]);
-        for (j, y) in b.iter().enumerate() {
-            let change = cell(&rows, i, j).map(|d| d + usize::from(x != y));
-            let delete = cell(&rows, i, j + 1).map(|d| d + 1);
-            let insert = cell(&rows, i + 1, j).map(|d| d + 1);
-            let swapped = i > 0 && j > 0 && a.get(i - 1) == Some(y) && b.get(j - 1) == Some(x);
-            let swap = if swapped { cell(&rows, i - 1, j - 1).map(|d| d + 1) } else { None };
-            let best = [change, delete, insert, swap].into_iter().flatten().min().unwrap_or(usize::MAX);
-            if let Some(row) = rows.last_mut() {
-                row.push(best);
-            }
-        }
-    }
-    rows.last().and_then(|r| r.last()).copied().unwrap_or(usize::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_nearest_word_is_found_and_a_far_one_is_not() {
-        assert_eq!(distance("clsuter", "cluster"), 1);
+        assert_eq!(nearest("clsuter", ["blaster", "cluster"]), Some("cluster"));
         assert_eq!(nearest("locatoins", ["image", "locations", "network"]), Some("locations"));
         assert_eq!(nearest("host", ["hosts", "zone"]), Some("hosts"));
         assert_eq!(nearest("banana", ["hosts", "zone"]), None);
