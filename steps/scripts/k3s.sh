@@ -133,7 +133,20 @@ rm -f /usr/local/bin/k3s /usr/local/bin/k3s-killall.sh /usr/local/bin/k3s-uninst
 TEXT
 }
 
-config_text() { printf '%s\n' "$CONFIG_JSON"; }
+# Flannel takes the interface of the default route, the public one, unless it is told; peers meet on the one that has node-ip,
+# and interfaces' names differ from server type to server type. Source: K3s' documentation, "Agent networking", flannel-iface.
+interface() {
+    local ip
+    ip=$(printf '%s' "$CONFIG_JSON" | python3 -c 'import json, sys; print(json.load(sys.stdin).get("node-ip", ""))')
+    ip -o -4 address show 2>/dev/null | awk -v ip="$ip" '{ split($4, a, "/") } a[1] == ip { print $2; exit }'
+}
+config_text() {
+    printf '%s' "$CONFIG_JSON" | INTERFACE=$(interface) python3 -c '
+import json, os, sys
+config = json.load(sys.stdin)
+config["flannel-iface"] = os.environ["INTERFACE"]
+print(json.dumps(config, sort_keys=True))'
+}
 traefik_text() { printf '%s\n' "$TRAEFIK"; }
 
 # path, mode, and the function that prints the text
@@ -156,6 +169,7 @@ binary_digest() { if [ -f "$BIN/k3s" ]; then digest <"$BIN/k3s"; fi; }
 # The first thing that is not as wanted, in words; nothing where all is.
 difference() {
     local path mode text
+    [ -n "$(interface)" ] || { echo "no interface has the address node-ip"; return; }
     [ "$(binary_digest)" = "$SHA256" ] || { echo "$BIN/k3s is another binary than the pinned one"; return; }
     while read -r path mode text; do
         [ -f "$path" ] || { echo "$path is missing"; return; }
@@ -253,6 +267,10 @@ install_k3s() {
     case $(service_state) in
     running | starting) refuse "K3s is running here and differs ($(difference)): an upgrade or a wipe is a step of its own" ;;
     esac
+    if [ -z "$(interface)" ]; then
+        say "no interface of this node has the address node-ip yet"
+        exit 11
+    fi
     # A copy that was cut off by a kill may hold the token.
     rm -f /etc/rancher/k3s/.relight.* "$BIN"/.relight.* "$BIN/.k3s.relight"
     [ "$(binary_digest)" = "$SHA256" ] || fetch

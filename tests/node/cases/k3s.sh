@@ -7,7 +7,7 @@ k3s_input() {
     local sha
     sha=$(sha256sum "$ROOT/opt/relight/k3s-stand-in" | cut -d' ' -f1)
     input VERSION v1.34.6+k3s1 SHA256 "${1:-$sha}" URL "${2:-file:///opt/relight/k3s-stand-in}" ROLE "${4:-first}" SPEC s \
-        CONFIG_JSON "{\"cluster-init\":true,\"token\":\"$TOKEN\",\"note\":\"${3:-}it's\"}" \
+        CONFIG_JSON "{\"cluster-init\":true,\"token\":\"$TOKEN\",\"node-ip\":\"${5:-$IP}\",\"note\":\"${3:-}it's\"}" \
         TRAEFIK "$(printf 'kind: HelmChartConfig\nspec: {valuesContent: "a"}')"
 }
 k3s_state() { run k3s.sh check && value state; }
@@ -31,6 +31,10 @@ case_k3s() {
     k3s_input "" "" "" join
     run k3s.sh install
     is "k3s: a joiner without a server to join is refused" "$RC" 10
+    k3s_input "" "" "" first 192.0.2.9
+    run k3s.sh install
+    is "k3s: an address that no interface has may come yet" "$RC" 11
+    is "k3s: and nothing is in place" "$(leftovers)" ""
     k3s_input
     total=$(commands k3s.sh install)
     for n in 1 2 3 4 5; do
@@ -44,6 +48,7 @@ case_k3s() {
     is "k3s: no temporary file is left" "$(root 'ls -A /usr/local/bin /etc/rancher/k3s | grep relight')" ""
     is "k3s: the config is root's alone" "$(root 'stat -c "%a %U" /etc/rancher/k3s/config.yaml')" "600 root"
     ok "k3s: and is what was given" root "grep -q \"it's\" /etc/rancher/k3s/config.yaml"
+    ok "k3s: flannel is told the interface of node-ip" root "grep -q '\"flannel-iface\": \"host0\"' /etc/rancher/k3s/config.yaml"
     is "k3s: links as of K3s" "$(root 'for l in kubectl crictl ctr; do readlink /usr/local/bin/$l; done' | paste -sd' ')" "k3s k3s k3s"
     ok "k3s: Traefik's file is there before the first start" root 'test -s /var/lib/rancher/k3s/server/manifests/traefik-config.yaml'
     no "k3s: the token is in no unit" root "grep -r $TOKEN /etc/systemd"
