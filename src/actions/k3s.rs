@@ -138,11 +138,7 @@ impl OnNode {
         let token = access::kept_or(cx, K3S_TOKEN, || Ok(Secret::new(hex::encode(seed)))).await?;
         let config = Self::config(cx, token.expose_str().unwrap_or_default()).await?;
         let k3s = &cx.settings().k3s;
-        let traefik = match &k3s.traefik {
-            Some(path) => std::fs::read_to_string(cx.settings().base.join(path))
-                .map_err(|e| Error::fatal(format!("{}: {e}", path.display())).remedy("check `k3s.traefik`"))?,
-            None => String::new(),
-        };
+        let traefik = k3s.traefik.as_ref().map(|file| file.text.clone()).unwrap_or_default();
         let role = if cx.node()?.key == access::first(cx)? { "first" } else { "join" };
         let url = format!("{RELEASES}/{}/k3s", k3s.version.replace('+', "%2B"));
         let pairs = [
@@ -179,6 +175,7 @@ impl Action for OnNode {
         json!({
             "version": k3s.version, "cidrs": [k3s.pod_cidr, k3s.service_cidr], "encryption": k3s.secrets_encryption,
             "snapshots": format!("{:?}", k3s.snapshots),
+            "traefik": k3s.traefik.as_ref().map(|file| world::sha256_hex(file.text.as_bytes())),
             "script": place.scripts.get("k3s.sh").map(|b| world::sha256_hex(b.as_bytes())),
         })
     }

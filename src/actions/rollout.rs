@@ -178,7 +178,7 @@ impl Action for Traefik {
         format!("wait for Traefik on {} nodes", place.settings.nodes.len())
     }
     fn inputs(&self, place: &Place<'_>) -> Value {
-        json!({ "traefik": place.settings.k3s.traefik })
+        json!({ "traefik": place.settings.k3s.traefik.as_ref().map(|file| crate::world::sha256_hex(file.text.as_bytes())) })
     }
     fn uses(&self) -> &'static [FactKind] {
         &[FactKind::NodeAddress, FactKind::Kubeconfig]

@@ -74,7 +74,8 @@ pub(super) struct Document {
 /// Within a file the first malformed document ends the reading. What cannot be read is reported first, for all files together:
 /// only a whole set of manifests tells what is missing in it. Then everything else, together.
 pub fn manifests(settings: &Settings) -> Result<Vec<Manifest>, Problems> {
-    let documents = read(&settings.base, &settings.manifests, settings.k3s.traefik.as_deref())?;
+    let documents =
+        read(&settings.base, &settings.manifests, settings.k3s.traefik.as_ref().map(|file| file.path.as_path()))?;
     let mut problems = Problems::default();
     twice(&documents, &mut problems);
     for document in &documents {

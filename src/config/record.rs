@@ -68,7 +68,8 @@ fn k3s_record(k3s: &K3sSettings, base: &Path) -> Value {
         })
     });
     json!({
-        "version": version, "sha256": sha256, "secrets_encryption": secrets_encryption, "traefik": traefik,
+        "version": version, "sha256": sha256, "secrets_encryption": secrets_encryption,
+        "traefik": traefik.as_ref().map(|file| json!({ "path": file.path, "digest": digest(&file.text) })),
         "snapshots": { "schedule": snapshots.schedule, "retention": snapshots.retention, "s3": s3 },
         "pod_cidr": pod_cidr, "service_cidr": service_cidr,
     })
@@ -110,10 +111,14 @@ fn source(from: &SecretFrom, base: &Path) -> Value {
         SecretFrom::Age(path) => json!({ "age": relative(path) }),
         SecretFrom::Prompt(text) => json!({ "prompt": text }),
         SecretFrom::Value(text) => {
-            let digest: String = hex::encode(Sha256::digest(text)).chars().take(12).collect();
-            json!({ "value": format!("sha256:{digest}") })
+            json!({ "value": digest(text) })
         }
     }
+}
+
+/// Enough of a text's digest to tell it from another.
+fn digest(text: &str) -> String {
+    format!("sha256:{}", hex::encode(Sha256::digest(text)).chars().take(12).collect::<String>())
 }
 
 /// How two records of [`Settings::record`] differ, a line each: `k3s.version: v1.34.6+k3s1 -> v1.35.0+k3s1`.

@@ -88,12 +88,21 @@ pub struct K3sSettings {
     pub secrets_encryption: bool,
     /// etcd snapshots.
     pub snapshots: SnapshotSettings,
-    /// File of Traefik's HelmChartConfig, written to every server before its first start.
-    pub traefik: Option<PathBuf>,
+    /// Traefik's HelmChartConfig, written to every server before its first start.
+    pub traefik: Option<TraefikFile>,
     /// `10.42.0.0/16`.
     pub pod_cidr: String,
     /// `10.43.0.0/16`.
     pub service_cidr: String,
+}
+
+/// Traefik's HelmChartConfig, read once with the configuration so that all nodes get the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TraefikFile {
+    /// As the configuration names it, relative to it.
+    pub path: PathBuf,
+    /// What it holds.
+    pub text: String,
 }
 
 /// etcd snapshots.

@@ -14,7 +14,7 @@ const REDIRECTS: [&str; 2] = ["redirectTo", "redirections"];
 
 pub(super) fn check(settings: &Settings, problems: &mut Problems) {
     let Some(traefik) = &settings.k3s.traefik else { return };
-    let path = resolved(&settings.base, &traefik.to_string_lossy());
+    let path = resolved(&settings.base, &traefik.path.to_string_lossy());
     let file = shown(&path);
     let mut documents = Vec::new();
     read_file(&file, &path, &mut documents, problems);

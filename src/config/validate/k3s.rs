@@ -3,7 +3,7 @@
 use super::super::problem::Place;
 use super::super::raw::{At, RawK3s, RawS3, RawSnapshots};
 use super::super::rule::{self, Range};
-use super::super::settings::{K3sSettings, NetworkSettings, S3Settings, SnapshotSettings};
+use super::super::settings::{K3sSettings, NetworkSettings, S3Settings, SnapshotSettings, TraefikFile};
 use super::{resolved, Checks};
 use std::path::PathBuf;
 
@@ -61,13 +61,17 @@ impl Checks {
         }
     }
 
-    fn traefik(&mut self, file: &At<String>) -> PathBuf {
-        let path = resolved(&self.base, &file.value);
-        if !path.is_file() {
-            let what = format!("k3s.traefik: the file {} does not exist", file.value);
+    fn traefik(&mut self, file: &At<String>) -> TraefikFile {
+        let text = std::fs::read_to_string(resolved(&self.base, &file.value)).unwrap_or_else(|why| {
+            let why = match why.kind() {
+                std::io::ErrorKind::NotFound => "does not exist".to_owned(),
+                _ => format!("cannot be read: {why}"),
+            };
+            let what = format!("k3s.traefik: the file {} {why}", file.value);
             self.add(file.place, what, "name the file with Traefik's HelmChartConfig, relative to this file");
-        }
-        PathBuf::from(&file.value)
+            String::new()
+        });
+        TraefikFile { path: PathBuf::from(&file.value), text }
     }
 
     fn snapshots(&mut self, raw: Option<RawSnapshots>) -> SnapshotSettings {
