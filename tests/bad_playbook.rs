@@ -6,6 +6,8 @@
 mod named_actions;
 
 use named_actions::load_for;
+use relight::actions::Mode;
+use relight::playbook::Binding;
 
 const HEAD: &str = "playbook: test\nfor: total-loss\nsummary: A test.\nsteps:\n";
 
@@ -313,11 +315,11 @@ fn the_playbooks_of_this_binary_have_no_mistakes_whatever_the_number_of_nodes() 
     let make = |name: &str, params: &serde_json::Value| relight::actions::action(name, params);
     for name in source.names() {
         let found = source.playbook(&name).unwrap().unwrap();
-        for count in [1, 2, 3, 5] {
+        for (count, mode) in [1, 2, 3, 5].into_iter().flat_map(|n| [(n, Mode::Live), (n, Mode::Rehearsal)]) {
             let nodes = named_actions::nodes(count);
-            let loaded =
-                relight::playbook::load(&found.text, &found.file, &nodes, std::time::Duration::from_secs(600), &make);
-            if let Err(problems) = loaded {
+            let default_deadline = std::time::Duration::from_secs(600);
+            let binding = Binding { nodes: &nodes, default_deadline, mode, actions: &make, source: &source };
+            if let Err(problems) = relight::playbook::load(&found.text, &found.file, &binding) {
                 panic!("for {count} nodes: {problems:#?}");
             }
         }

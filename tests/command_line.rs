@@ -56,8 +56,9 @@ impl Desk {
         let source = relight::playbook::Source::embedded();
         let file = source.playbook("rebuild").unwrap().unwrap();
         let make = |name: &str, params: &serde_json::Value| relight::actions::action(name, params);
-        let plan =
-            relight::playbook::load(&file.text, &file.file, &settings.nodes, settings.timeouts.step, &make).unwrap();
+        let (nodes, default_deadline) = (&settings.nodes, settings.timeouts.step);
+        let binding = Binding { nodes, default_deadline, mode: Mode::Live, actions: &make, source: &source };
+        let plan = relight::playbook::load(&file.text, &file.file, &binding).unwrap();
         let scripts =
             source.scripts().into_iter().filter_map(|name| Some((name.clone(), source.script(&name).ok()??))).collect();
         let run = RunId { id: id.to_owned(), mode: Mode::Live };

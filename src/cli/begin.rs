@@ -40,7 +40,7 @@ pub fn person(global: &Global, header: &str, drawing: &Drawing) -> Arc<dyn Perso
 
 /// `relight rebuild`.
 pub async fn rebuild(global: &Global, environment: &Environment) -> Result<Exit, Stop> {
-    let prepared = prepare::prepare(global, "rebuild")?;
+    let prepared = prepare::prepare(global, "rebuild", Mode::Live)?;
     let kind = if global.sandbox { WorldKind::Sandbox } else { WorldKind::Real };
     if !global.sandbox {
         worlds::no_leftovers(environment)?;
@@ -106,7 +106,7 @@ fn no_unfinished(global: &Global, kind: WorldKind, cluster: &str, card: Option<&
     let mut kept = runs::all(&global.state, &[kind], cluster)?;
     kept.retain(|run| {
         let uid = run.state.started.as_ref().map(|s| s.world_uid.as_str());
-        !run.state.succeeded() && card.is_none_or(|card| uid == Some(card.uid.as_str()))
+        !run.state.over() && card.is_none_or(|card| uid == Some(card.uid.as_str()))
     });
     match kept.pop() {
         None => Ok(()),

@@ -67,7 +67,7 @@ pub async fn cost(world: &World, settings: &Settings) -> String {
 
 /// `relight plan`, offline.
 pub fn plan(global: &Global, playbook: &str) -> Result<(), Stop> {
-    let prepared = prepare::prepare(global, playbook)?;
+    let prepared = prepare::prepare(global, playbook, Mode::Live)?;
     let run = RunId { id: "run".to_owned(), mode: Mode::Live };
     let records = step_records(&prepared.plan, &prepared.settings, &run, &prepared.scripts);
     let steps = &prepared.plan.steps;
@@ -95,7 +95,8 @@ pub fn validate(global: &Global) -> Result<(), Stop> {
     let mut steps = 0;
     let names = source.names();
     for name in &names {
-        steps += prepare::plan(&source, name, &settings)?.steps.len();
+        prepare::plan(&source, name, &settings, Mode::Rehearsal)?;
+        steps += prepare::plan(&source, name, &settings, Mode::Live)?.steps.len();
     }
     let scripts = prepare::scripts(&source)?;
     let manifests = config::manifests(&settings).map_err(|p| Stop::usage(p.to_string(), ""))?;

@@ -27,7 +27,7 @@ impl Effects for LookOnly {
 
 /// Looks at the world step by step, as far as facts allow: a step whose server does not exist cannot be looked at.
 pub async fn plan_check(global: &Global, environment: &Environment, playbook: &str) -> Result<Exit, Stop> {
-    let prepared = prepare::prepare(global, playbook)?;
+    let prepared = prepare::prepare(global, playbook, Mode::Live)?;
     let settings = &prepared.settings;
     let kind = if global.sandbox { WorldKind::Sandbox } else { WorldKind::Real };
     let card = match kind {

@@ -4,7 +4,7 @@ use super::args::Global;
 use super::exit::Stop;
 use crate::actions::{self, Mode, RunId, Scripts};
 use crate::config::{self, Settings};
-use crate::playbook::{self, Plan, Source};
+use crate::playbook::{self, Binding, Plan, Source};
 use crate::world::Random;
 use std::fmt::Display;
 
@@ -40,20 +40,21 @@ pub fn scripts(source: &Source) -> Result<Scripts, Stop> {
 }
 
 /// Expands a playbook for the cluster's nodes.
-pub fn plan(source: &Source, name: &str, settings: &Settings) -> Result<Plan, Stop> {
+pub fn plan(source: &Source, name: &str, settings: &Settings, mode: Mode) -> Result<Plan, Stop> {
     let known = || format!("playbooks are: {}", source.names().join(", "));
     let file = source.playbook(name).map_err(|what| Stop::usage(what, ""))?;
     let file = file.ok_or_else(|| Stop::usage(format!("there is no playbook {name}"), known()))?;
     let make = |name: &str, params: &serde_json::Value| actions::action(name, params);
-    playbook::load(&file.text, &file.file, &settings.nodes, settings.timeouts.step, &make)
-        .map_err(|problems| Stop::usage(lines(&problems), ""))
+    let binding =
+        Binding { nodes: &settings.nodes, default_deadline: settings.timeouts.step, mode, actions: &make, source };
+    playbook::load(&file.text, &file.file, &binding).map_err(|problems| Stop::usage(lines(&problems), ""))
 }
 
 /// All of it.
-pub fn prepare(global: &Global, playbook: &str) -> Result<Prepared, Stop> {
+pub fn prepare(global: &Global, playbook: &str, mode: Mode) -> Result<Prepared, Stop> {
     let settings = settings(global)?;
     let source = source(global)?;
-    let plan = plan(&source, playbook, &settings)?;
+    let plan = plan(&source, playbook, &settings, mode)?;
     let scripts = scripts(&source)?;
     Ok(Prepared { settings, plan, scripts })
 }

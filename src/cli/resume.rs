@@ -30,11 +30,11 @@ pub async fn resume(global: &Global, environment: &Environment, named: Option<&s
         WorldKind::Sandbox => Some(card::required(&global.state, &settings.cluster, &first.world_uid)?),
         _ => None,
     };
-    let prepared = prepare::prepare(global, &first.playbook)?;
+    let mode = Mode::from_word(&first.mode).unwrap_or(Mode::Live);
+    let prepared = prepare::prepare(global, &first.playbook, mode)?;
     let nobody = Arc::new(crate::world::NobodyThere);
     let look = worlds::world(&prepared.settings, environment, card.as_ref(), &kept.directory, nobody)?;
     same_project(&look, &first, &kept).await?;
-    let mode = Mode::from_word(&first.mode).unwrap_or(Mode::Live);
     let id = RunId { id: kept.id.clone(), mode };
     let header = drive::header(&look, &prepared.settings).await;
     let drawing = Drawing::new(global, &header, look.clock.factor());

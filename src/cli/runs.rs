@@ -74,12 +74,12 @@ pub fn unfinished(mut runs: Vec<KeptRun>, named: Option<&str>) -> Result<KeptRun
     if let Some(id) = named {
         let missing = || Stop::usage(format!("there is no run {id}"), "`relight status` shows the last one");
         let run = runs.into_iter().find(|run| run.id == id).ok_or_else(missing)?;
-        if run.state.succeeded() {
-            return Err(Stop::usage(format!("run {id} has succeeded"), "there is nothing to resume"));
+        if run.state.over() {
+            return Err(Stop::usage(format!("run {id} is over"), "there is nothing to resume"));
         }
         return Ok(run);
     }
-    runs.retain(|run| !run.state.succeeded());
+    runs.retain(|run| !run.state.over());
     match (runs.pop(), runs.is_empty()) {
         (None, _) => Err(Stop::usage("no run is unfinished", "`relight rebuild` starts one")),
         (Some(run), true) => Ok(run),
@@ -99,5 +99,5 @@ pub fn unfinished(mut runs: Vec<KeptRun>, named: Option<&str>) -> Result<KeptRun
 pub fn unfinished_in(global: &super::args::Global, cluster: &str, uid: &str) -> Result<bool, Stop> {
     let kept = all(&global.state, &[WorldKind::Sandbox], cluster)?;
     let here = |run: &KeptRun| run.state.started.as_ref().is_some_and(|s| s.world_uid == uid);
-    Ok(kept.iter().any(|run| here(run) && !run.state.succeeded()))
+    Ok(kept.iter().any(|run| here(run) && !run.state.over()))
 }

@@ -199,6 +199,9 @@ pub struct StepRecord {
 pub struct RunFinished {
     /// `succeeded`, `failed`, `refused`, `needs_person`, `interrupted`.
     pub outcome: String,
+    /// Whether a resume has nothing left to do.
+    #[serde(default)]
+    pub over: bool,
     /// Steps of the plan.
     pub steps: usize,
     /// Of those, done.

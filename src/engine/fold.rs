@@ -18,6 +18,8 @@ pub struct RunState {
     pub settings: serde_json::Value,
     /// Digest of each step's inputs, in force.
     pub inputs: BTreeMap<String, String>,
+    /// Steps that were begun.
+    pub begun: BTreeSet<String>,
     /// How each finished step ended, and when.
     pub finished: BTreeMap<String, (Outcome, u64)>,
     /// Steps with an intent and no result.
@@ -68,8 +70,10 @@ impl RunState {
                 self.failed.insert(step.clone(), (why.clone(), error.clone()));
             }
             Event::RunFinished(end) => self.ended = Some(end.clone()),
-            Event::StepStarted { .. }
-            | Event::StepChecked { .. }
+            Event::StepStarted { step } => {
+                self.begun.insert(step.clone());
+            }
+            Event::StepChecked { .. }
             | Event::StepRetry { .. }
             | Event::GateAsked { .. }
             | Event::GateAnswered { .. }
@@ -78,9 +82,14 @@ impl RunState {
         self
     }
 
-    /// Whether the run is over for good.
+    /// Whether all went well.
     pub fn succeeded(&self) -> bool {
         self.ended.as_ref().is_some_and(|e| e.outcome == "succeeded")
+    }
+
+    /// Whether a resume has nothing left to do. (Journals from before rehearsals do not say so of a success.)
+    pub fn over(&self) -> bool {
+        self.succeeded() || self.ended.as_ref().is_some_and(|e| e.over)
     }
 
     /// Clock seconds from the first record until a step first finished.

@@ -19,6 +19,7 @@ mod guard;
 mod journal;
 mod retry;
 mod run;
+mod stages;
 mod step;
 
 pub use event::*;

@@ -3,6 +3,7 @@
 use super::event::{Event, Outcome, RunFinished, StepRecord};
 use super::fold::{fact_record, RunState};
 use super::journal::{Broken, Journal};
+use super::stages::{Stage, Stages};
 use super::step::{StepEnd, StepRun, Why};
 use crate::actions::{Facts, Place, RunId, Scripts};
 use crate::config::Settings;
@@ -33,17 +34,9 @@ pub struct Run<'a> {
     pub stop: watch::Receiver<bool>,
 }
 
-#[derive(Clone, Copy, PartialEq)]
-enum Stage {
-    Waiting,
-    Running,
-    Done,
-    Failed,
-}
-
 /// What the run has come to so far.
-struct Score {
-    stages: Vec<Stage>,
+struct Score<'a> {
+    stages: Stages<'a>,
     facts: Facts,
     warnings: usize,
     first_failure: Option<Why>,
@@ -56,9 +49,14 @@ enum Ended {
     Badly(Why),
 }
 
-impl Score {
-    /// Whether what needs the step may go on.
-    fn count(&mut self, ended: &Ended) -> bool {
+impl Score<'_> {
+    /// Counts a step's end. Whether it was a good one.
+    fn count(&mut self, index: usize, ended: &Ended) -> bool {
+        let stage = match ended {
+            Ended::Well(_) | Ended::Warned => Stage::Done,
+            Ended::Badly(why) => why.stage(),
+        };
+        self.stages.set(index, stage);
         match ended {
             Ended::Well(facts) => self.facts.learn(facts),
             Ended::Warned => self.warnings += 1,
@@ -66,7 +64,7 @@ impl Score {
                 self.first_failure.get_or_insert(*why);
             }
         }
-        !matches!(ended, Ended::Badly(_))
+        stage == Stage::Done
     }
 }
 
@@ -74,17 +72,18 @@ impl Run<'_> {
     /// Runs until nothing more can be done, and journals how it ended. An error means that the journal cannot be written:
     /// all calls in flight were dropped.
     pub async fn execute(mut self) -> Result<RunFinished, Broken> {
-        let stages = vec![Stage::Waiting; self.plan.steps.len()];
-        let facts = self.memory.facts.clone();
-        let mut score = Score { stages, facts, warnings: 0, first_failure: None };
+        let stages = Stages::begin(self.plan, &self.memory);
+        let first_failure = stages.failed().then_some(Why::Failed);
+        let mut score = Score { stages, facts: self.memory.facts.clone(), warnings: 0, first_failure };
         let this = &self;
         let mut finished = Vec::new();
         {
             let mut running = FuturesUnordered::new();
             loop {
-                for index in this.startable(&score) {
-                    if let (Some(step), Some(stage)) = (this.plan.steps.get(index), score.stages.get_mut(index)) {
-                        *stage = Stage::Running;
+                let startable = if *this.stop.borrow() { Vec::new() } else { score.stages.startable() };
+                for index in startable {
+                    if let Some(step) = this.plan.steps.get(index) {
+                        score.stages.set(index, Stage::Running);
                         let facts = score.facts.clone();
                         running.push(async move { (index, this.one(step, facts).await) });
                     }
@@ -92,12 +91,9 @@ impl Run<'_> {
                 // Nothing may be awaited here but the steps themselves: one that holds the journal's lock must be polled.
                 let Some((index, end)) = running.next().await else { break };
                 let end = end?;
-                let well = score.count(&end);
+                let well = score.count(index, &end);
                 if let (Some(step), true) = (this.plan.steps.get(index), well) {
                     finished.push((step.id.clone(), millis(this.world.clock.now())));
-                }
-                if let Some(stage) = score.stages.get_mut(index) {
-                    *stage = if well { Stage::Done } else { Stage::Failed };
                 }
             }
         }
@@ -107,16 +103,6 @@ impl Run<'_> {
         let end = self.end(&score);
         self.journal.append(Event::RunFinished(end.clone())).await?;
         Ok(end)
-    }
-
-    fn startable(&self, score: &Score) -> Vec<usize> {
-        if *self.stop.borrow() {
-            return Vec::new();
-        }
-        let is = |i: usize, stage: Stage| score.stages.get(i) == Some(&stage);
-        let ready = |step: &Step| step.needs.iter().all(|n| is(*n, Stage::Done));
-        let steps = self.plan.steps.iter().enumerate();
-        steps.filter(|(i, step)| is(*i, Stage::Waiting) && ready(step)).map(|(i, _)| i).collect()
     }
 
     /// Runs a step and journals how it ended.
@@ -143,8 +129,8 @@ impl Run<'_> {
         Ok(ended)
     }
 
-    fn end(&self, score: &Score) -> RunFinished {
-        let done = score.stages.iter().filter(|s| **s == Stage::Done).count();
+    fn end(&self, score: &Score<'_>) -> RunFinished {
+        let done = score.stages.done();
         let outcome = match score.first_failure {
             Some(why) => why.word(),
             None if done == self.plan.steps.len() => "succeeded",
@@ -157,6 +143,7 @@ impl Run<'_> {
         let since = Duration::from_millis(millis(self.world.clock.now()).saturating_sub(self.memory.started_at));
         RunFinished {
             outcome: outcome.to_owned(),
+            over: score.stages.over(),
             steps: self.plan.steps.len(),
             done,
             warnings: score.warnings,

@@ -1,14 +1,15 @@
 //! From a playbook's text to a [`Plan`], or to everything that is wrong with it.
 
-use super::expand::{expand, Instance};
+use super::compose::compose;
+use super::expand::expand;
 use super::flow::facts;
 use super::order::{links, order};
 use super::problem::Findings;
 use super::sets::NodeSets;
 use super::tree;
-use super::written::{self, Playbook, WrittenStep};
-use super::{Plan, Step};
-use crate::actions::Action;
+use super::written::{self, Bound, Playbook, WrittenStep};
+use super::{Plan, Source};
+use crate::actions::{Action, Mode};
 use crate::config::{NodeSettings, Place, Problem};
 use sha2::{Digest, Sha256};
 use std::path::Path;
@@ -18,20 +19,33 @@ use std::time::Duration;
 /// What turns an action's name and parameters into an action, or into words about what is wrong with them.
 pub type MakeAction<'a> = &'a dyn Fn(&str, &serde_json::Value) -> Result<Arc<dyn Action>, String>;
 
-/// Reads a playbook and expands it for these nodes.
+/// What a playbook is bound to when it is read.
+#[derive(Clone, Copy)]
+pub struct Binding<'a> {
+    /// The cluster's nodes.
+    pub nodes: &'a [NodeSettings],
+    /// The deadline of steps that name none.
+    pub default_deadline: Duration,
+    /// Steps that are only for runs of another mode are left out.
+    pub mode: Mode,
+    /// Makes the actions.
+    pub actions: MakeAction<'a>,
+    /// Where the playbooks come from that this one stands on.
+    pub source: &'a Source,
+}
+
+/// Reads a playbook and expands it.
 ///
-/// `file` is what messages call it; where it ends with `.yaml` the playbook must have its name. `default_deadline` is the
-/// deadline of steps that name none.
+/// `file` is what messages call it; where it ends with `.yaml` the playbook must have its name.
 ///
 /// # Errors
-/// All mistakes at once, in the order of the file.
-pub fn load(
-    text: &str,
-    file: &str,
-    nodes: &[NodeSettings],
-    default_deadline: Duration,
-    actions: MakeAction<'_>,
-) -> Result<Plan, Vec<Problem>> {
+/// All mistakes at once, in the order of the file; those in a playbook that it stands on by that file's name.
+pub fn load(text: &str, file: &str, binding: &Binding<'_>) -> Result<Plan, Vec<Problem>> {
+    load_below(text, file, binding, &[])
+}
+
+/// `above`: the playbooks that are being read because they stand on this one.
+pub(super) fn load_below(text: &str, file: &str, binding: &Binding<'_>, above: &[&str]) -> Result<Plan, Vec<Problem>> {
     let mut findings = Findings::new(file);
     let tree = tree::read(text).map_err(|(at, words)| {
         let mut findings = Findings::new(file);
@@ -47,27 +61,31 @@ pub fn load(
         findings.add(at, words, remedy);
         findings.sorted()
     })?;
-    let sets = NodeSets::of(nodes);
-    let Some(playbook) = written::playbook(&tree, &sets, default_deadline, &mut findings) else {
+    let sets = NodeSets::of(binding.nodes);
+    let bound = Bound { sets: &sets, mode: binding.mode, default_deadline: binding.default_deadline };
+    let Some(playbook) = written::playbook(&tree, &bound, &mut findings) else {
         return Err(findings.sorted());
     };
     named_as_its_file(&playbook, file, &mut findings);
     let steps = &playbook.steps;
-    let made: Vec<_> = steps.iter().map(|step| make(step, actions, &mut findings)).collect();
+    let made: Vec<_> = steps.iter().map(|step| make(step, binding.actions, &mut findings)).collect();
     let links = links(steps, &sets, &mut findings);
     let Some(order) = order(steps, &links, &mut findings) else { return Err(findings.sorted()) };
     let instances = expand(steps, &links, &order);
     facts(steps, &links, &made, &instances, &mut findings);
+    let above: Vec<&str> = above.iter().copied().chain([playbook.name.as_str()]).collect();
+    let (composed, below) = compose(instances, steps, &made, binding, &above, &mut findings);
     let problems = findings.sorted();
     if !problems.is_empty() {
         return Err(problems);
     }
+    let whole = below.iter().fold(Sha256::new_with_prefix(text), |hash, digest| hash.chain_update(digest));
     Ok(Plan {
-        steps: instances.into_iter().filter_map(|instance| finish(instance, steps, &made)).collect(),
+        steps: composed,
         name: playbook.name,
         mends: playbook.mends,
         summary: playbook.summary,
-        digest: hex::encode(Sha256::digest(text)),
+        digest: hex::encode(whole.finalize()),
     })
 }
 
@@ -90,24 +108,6 @@ fn make(step: &WrittenStep<'_>, actions: MakeAction<'_>, findings: &mut Findings
             findings.add(named.unwrap_or(action.at), words, format!("correct `{}` of step `{}`", action.name, step.id));
         })
         .ok()
-}
-
-fn finish(instance: Instance, steps: &[WrittenStep<'_>], made: &[Option<Arc<dyn Action>>]) -> Option<Step> {
-    let step = steps.get(instance.step)?;
-    Some(Step {
-        id: instance.node.as_ref().map_or_else(|| step.id.clone(), |node| format!("{}[{node}]", step.id)),
-        node: instance.node,
-        action_name: step.action.as_ref()?.name.clone(),
-        action: made.get(instance.step)?.clone()?,
-        needs: instance.needs,
-        expected: step.expected,
-        deadline: step.deadline,
-        gate: step.gate,
-        evidence: step.evidence,
-        once: step.once,
-        optional: step.optional,
-        milestone: step.milestone.clone(),
-    })
 }
 
 /// `needs: [server[*]]`: inside a flow list YAML takes the inner bracket for the start of another list.

@@ -44,6 +44,8 @@ pub struct Step {
     pub once: bool,
     /// Whether its failure is a warning: what depends on it goes on.
     pub optional: bool,
+    /// Whether it starts once what it needs has ended, well or not: what takes down what a run made.
+    pub always: bool,
     /// What its end means for the run: `first_answer`.
     pub milestone: Option<String>,
 }

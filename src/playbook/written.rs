@@ -5,6 +5,7 @@ use super::problem::{instead_of, Findings};
 use super::sets::NodeSets;
 use super::tree::{Node, Value};
 use super::Gate;
+use crate::actions::Mode;
 use crate::config::Place;
 use std::time::Duration;
 
@@ -15,8 +16,32 @@ const EXPECTED: Duration = Duration::from_secs(1);
 const MILESTONES: [&str; 2] = ["first_answer", "recovered"];
 
 const PLAYBOOK_KEYS: [&str; 4] = ["playbook", "for", "summary", "steps"];
-const STEP_KEYS: [&str; 11] =
-    ["id", "each", "do", "needs", "expected", "deadline", "gate", "evidence", "once", "optional", "milestone"];
+const STEP_KEYS: [&str; 14] = [
+    "id",
+    "each",
+    "do",
+    "playbook",
+    "only",
+    "needs",
+    "always",
+    "expected",
+    "deadline",
+    "gate",
+    "evidence",
+    "once",
+    "optional",
+    "milestone",
+];
+
+/// What a step that stands for a whole playbook may say: the rest is said by that playbook's own steps.
+const INCLUDE_KEYS: [&str; 5] = ["id", "playbook", "only", "needs", "always"];
+
+/// What a playbook's words are bound to while it is read.
+pub(super) struct Bound<'a> {
+    pub(super) sets: &'a NodeSets,
+    pub(super) mode: Mode,
+    pub(super) default_deadline: Duration,
+}
 
 /// A playbook as written.
 pub(super) struct Playbook<'t> {
@@ -31,10 +56,14 @@ pub(super) struct Playbook<'t> {
 pub(super) struct WrittenStep<'t> {
     pub(super) id: String,
     pub(super) at: Place,
-    /// Its nodes; `None` where it is for the whole cluster.
+    /// Its nodes; `None` where it is for the whole cluster. None of them where it is for runs of another mode.
     pub(super) nodes: Option<Vec<String>>,
-    /// `None` where `do` could not be read: told already.
+    /// `None` where `do` could not be read, which was told already, or where it stands for a playbook.
     pub(super) action: Option<WrittenAction<'t>>,
+    /// The playbook whose steps it stands for.
+    pub(super) playbook: Option<(String, Place)>,
+    /// Whether it starts once what it needs has ended, well or not.
+    pub(super) always: bool,
     /// `None` where one could not be read: told already.
     pub(super) needs: Vec<Option<Need>>,
     pub(super) expected: Duration,
@@ -63,12 +92,7 @@ pub(super) struct Need {
 }
 
 /// Reads the whole document. `None` where nothing can be made of it; the findings say why.
-pub(super) fn playbook<'t>(
-    tree: &'t Node,
-    sets: &NodeSets,
-    default_deadline: Duration,
-    findings: &mut Findings,
-) -> Option<Playbook<'t>> {
+pub(super) fn playbook<'t>(tree: &'t Node, bound: &Bound<'_>, findings: &mut Findings) -> Option<Playbook<'t>> {
     let mut fields = Fields::of(tree, "the playbook", &PLAYBOOK_KEYS, findings)?;
     let name = fields.required_text("playbook", "name the playbook as its file: `playbook: rebuild`");
     let mends = fields.required_text("for", "name the disaster it mends: `for: total-loss`");
@@ -81,23 +105,23 @@ pub(super) fn playbook<'t>(
     if items.is_empty() {
         findings.add(steps.at, "the playbook has no steps", "write at least one");
     }
-    let steps = items.iter().filter_map(|item| step(item, sets, default_deadline, findings)).collect();
+    let steps = items.iter().filter_map(|item| step(item, bound, findings)).collect();
     let (name, name_at) = name?;
     Some(Playbook { name, name_at, mends: mends?.0, summary: summary?.0, steps })
 }
 
-fn step<'t>(
-    node: &'t Node,
-    sets: &NodeSets,
-    default_deadline: Duration,
-    findings: &mut Findings,
-) -> Option<WrittenStep<'t>> {
-    let mut fields = Fields::of(node, "a step", &STEP_KEYS, findings)?;
+fn step<'t>(node: &'t Node, bound: &Bound<'_>, findings: &mut Findings) -> Option<WrittenStep<'t>> {
+    let include = matches!(&node.value, Value::Map(entries) if entries.iter().any(|(k, _)| k.name == "playbook"));
+    let (what, keys) =
+        if include { ("a step that stands for a playbook", &INCLUDE_KEYS[..]) } else { ("a step", &STEP_KEYS[..]) };
+    let mut fields = Fields::of(node, what, keys, findings)?;
     let id = fields.required_text("id", "name the step: `id: server`");
-    let nodes = each(&mut fields, sets);
-    let action = action(&mut fields);
+    let nodes = each(&mut fields, bound);
+    let playbook = fields.text("playbook");
+    let action = if include { None } else { action(&mut fields) };
     let needs = needs(&mut fields);
-    let (expected, deadline) = times(&mut fields, default_deadline);
+    let always = fields.flag("always");
+    let (expected, deadline) = times(&mut fields, bound.default_deadline);
     let gates = [("none", Gate::None), ("confirm", Gate::Confirm), ("typed", Gate::Typed)];
     let gate = fields.one_of("gate", &gates, Gate::None);
     let (evidence, once, optional) = (fields.flag("evidence"), fields.flag("once"), fields.flag("optional"));
@@ -111,7 +135,22 @@ fn step<'t>(
             "write at most 40 lower-case letters, digits and dashes, a letter first",
         );
     }
-    Some(WrittenStep { id, at, nodes, action, needs, expected, deadline, gate, evidence, once, optional, milestone })
+    Some(WrittenStep {
+        id,
+        at,
+        nodes,
+        action,
+        playbook,
+        always,
+        needs,
+        expected,
+        deadline,
+        gate,
+        evidence,
+        once,
+        optional,
+        milestone,
+    })
 }
 
 /// A step's id becomes part of labels (63 characters with the node's key) and of systemd unit names.
@@ -121,7 +160,18 @@ fn is_id(id: &str) -> bool {
         && id.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
 }
 
-fn each(fields: &mut Fields<'_, '_>, sets: &NodeSets) -> Option<Vec<String>> {
+/// The nodes of a step; none for a step of another mode, which then hands on its needs as any step without nodes does.
+fn each(fields: &mut Fields<'_, '_>, bound: &Bound<'_>) -> Option<Vec<String>> {
+    let modes = [Mode::Live, Mode::Rehearsal].map(|mode| (mode.word(), Some(mode)));
+    let only = fields.one_of("only", &modes, None);
+    let nodes = nodes(fields, bound.sets);
+    if only.is_some_and(|mode| mode != bound.mode) {
+        return Some(Vec::new());
+    }
+    nodes
+}
+
+fn nodes(fields: &mut Fields<'_, '_>, sets: &NodeSets) -> Option<Vec<String>> {
     let (set, at) = fields.text("each")?;
     let nodes = sets.nodes(&set);
     if nodes.is_none() {

@@ -6,7 +6,7 @@ use relight::engine::{
     read_journal, step_records, Broken, Event, Journal, Listener, Run, RunFinished, RunStarted, RunState, Told, FORMAT,
     JOURNAL,
 };
-use relight::playbook::{Plan, Source};
+use relight::playbook::{Binding, Plan, Source};
 use relight::sandbox::doors::direct::{GeneratedSecrets, Keep, Outside, Sandbox, ScriptedPerson, Tripwire};
 use relight::sandbox::model::{lock, Loss, Model, Start};
 use relight::world::{millis, Person, SecretSource};
@@ -23,8 +23,9 @@ pub fn settings() -> Settings {
 pub fn plan(settings: &Settings, name: &str) -> Plan {
     let source = Source::embedded();
     let file = source.playbook(name).unwrap().unwrap();
-    relight::playbook::load(&file.text, &file.file, &settings.nodes, settings.timeouts.step, &|n, p| action(n, p))
-        .unwrap_or_else(|problems| panic!("{problems:?}"))
+    let (nodes, default_deadline) = (&settings.nodes, settings.timeouts.step);
+    let binding = Binding { nodes, default_deadline, mode: Mode::Live, actions: &|n, p| action(n, p), source: &source };
+    relight::playbook::load(&file.text, &file.file, &binding).unwrap_or_else(|problems| panic!("{problems:?}"))
 }
 
 /// All scripts.

@@ -1,9 +1,9 @@
 //! Actions that do nothing, with the facts that their parameters name: enough to load playbooks with.
 
 use async_trait::async_trait;
-use relight::actions::{Action, Check, FactKind, Facts, Place, StepContext};
+use relight::actions::{Action, Check, FactKind, Facts, Mode, Place, StepContext};
 use relight::config::{NodeSettings, Problem};
-use relight::playbook::{load, Plan};
+use relight::playbook::{load, Binding, Plan, Source};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -65,5 +65,12 @@ pub fn nodes(count: usize) -> Vec<NodeSettings> {
 
 /// Loads with a default deadline of ten minutes.
 pub fn load_for(count: usize, text: &str) -> Result<Plan, Vec<Problem>> {
-    load(text, "steps/test.yaml", &nodes(count), Duration::from_secs(600), &make)
+    load_in(count, text, Mode::Live, &Source::embedded())
+}
+
+/// Loads for a mode, with the playbooks of a source to stand on.
+pub fn load_in(count: usize, text: &str, mode: Mode, source: &Source) -> Result<Plan, Vec<Problem>> {
+    let nodes = nodes(count);
+    let binding = Binding { nodes: &nodes, default_deadline: Duration::from_secs(600), mode, actions: &make, source };
+    load(text, "steps/test.yaml", &binding)
 }
