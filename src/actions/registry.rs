@@ -5,7 +5,8 @@ use super::rank::Part;
 use super::rollout::Until;
 use super::verify::Which;
 use super::{
-    cluster_node, dns, fence, firewall_peers, k3s, manifests, node, old, preflight, rollout, server, thing, verify, Action,
+    cluster_node, dns, fence, firewall_peers, k3s, manifests, node, old, preflight, rollout, server, thing, verify,
+    Action,
 };
 use crate::world::ThingKind;
 use serde_json::{Map, Value};

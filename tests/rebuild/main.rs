@@ -13,6 +13,8 @@
 
 mod fail_each_step;
 mod happy;
+mod judged;
 mod kill_anywhere;
+mod killed_again;
 mod life;
 mod wrong_hands;

@@ -61,7 +61,7 @@ pub struct Ledger {
     pub entries: Vec<Entry>,
     /// Every moment at which an effect left a DNS record or peer rule naming an address that the project did not hold.
     pub strangers: Vec<Stranger>,
-    /// Other promises seen broken: `two clusters run deployment app/worker`. Whoever models it reports it here.
+    /// Other promises seen broken: `two pods of app/worker run at once`. Whoever models it reports it here.
     pub broken: Vec<String>,
 }
 
