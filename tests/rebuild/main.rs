@@ -17,4 +17,6 @@ mod judged;
 mod kill_anywhere;
 mod killed_again;
 mod life;
+mod living;
+mod old_cluster;
 mod wrong_hands;

@@ -110,6 +110,9 @@ impl Model {
         let Some(installed) = &k3s.installed else { return "no K3s".to_owned() };
         let mut config = installed.config.clone();
         let token = config.as_object_mut().and_then(|c| c.remove("token"));
+        for (_, value) in config.as_object_mut().into_iter().flatten().filter(|(key, _)| key.ends_with("-key")) {
+            *value = digest(&value.to_string()).into();
+        }
         let cluster = k3s.cluster.as_ref().and_then(|uid| self.clusters.get(uid));
         let same = cluster.is_some_and(|c| token.as_ref().and_then(|t| t.as_str()) == Some(c.token.as_str()));
         format!(
