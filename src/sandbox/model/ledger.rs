@@ -99,14 +99,17 @@ impl Ledger {
         }
         twice
     }
-    /// Effects of runs on what does not carry this cluster's labels, and on DNS names outside `names`.
-    pub fn foreign_touched(&self, cluster: &str, names: &[String]) -> Vec<&Entry> {
+    /// Effects on what does not carry this cluster's labels, and on DNS names outside `names`, whoever called.
+    pub fn strayed(&self, cluster: &str, names: &[String]) -> Vec<&Entry> {
         let foreign = |e: &&Entry| {
             let cloud = e.project.is_some() && !of_cluster(&e.labels, cluster);
-            let dns = e.names.iter().any(|n| !names.contains(n));
-            !e.who.run.is_empty() && (cloud || dns)
+            cloud || e.names.iter().any(|n| !names.contains(n))
         };
         self.applied().filter(foreign).collect()
+    }
+    /// Those of them that are a run's: only a door that learns who calls can tell.
+    pub fn foreign_touched(&self, cluster: &str, names: &[String]) -> Vec<&Entry> {
+        self.strayed(cluster, names).into_iter().filter(|e| !e.who.run.is_empty()).collect()
     }
     /// Effects that happened though the caller never learned so.
     pub fn lost(&self) -> Vec<&Entry> {
