@@ -8,6 +8,7 @@ mod action;
 mod cluster_node;
 mod dns;
 mod fact;
+mod fence;
 mod firewall_peers;
 mod host_key;
 mod k3s;

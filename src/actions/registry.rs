@@ -5,7 +5,8 @@ use super::rank::Part;
 use super::rollout::Until;
 use super::verify::Which;
 use super::{
-    cluster_node, dns, firewall_peers, k3s, manifests, node, old, preflight, rollout, server, thing, verify, Action,
+    cluster_node, dns, fence, firewall_peers, k3s, manifests, node, old, preflight, rollout, server, thing, verify,
+    Action,
 };
 use crate::config::known;
 use crate::world::ThingKind;
@@ -18,7 +19,7 @@ pub fn action(name: &str, params: &Value) -> Result<Arc<dyn Action>, String> {
     let action: Arc<dyn Action> = match name {
         "preflight.check" => Arc::new(preflight::Preflight),
         "old_cluster.dead" => Arc::new(old::Dead),
-        "old_cluster.fence" => Arc::new(old::Fence),
+        "old_cluster.fence" => Arc::new(fence::Fence),
         "ssh_key.ensure" => Arc::new(thing::Ensure(ThingKind::SshKey)),
         "network.ensure" => Arc::new(thing::Ensure(ThingKind::Network)),
         "firewall.ensure" => Arc::new(thing::Ensure(ThingKind::Firewall)),

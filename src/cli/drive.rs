@@ -7,7 +7,7 @@ use crate::actions::RunId;
 use crate::config::Settings;
 use crate::engine::{Event, Journal, RunFinished, RunState};
 use crate::report;
-use crate::world::{selector, Server, World, STATE};
+use crate::world::{selector, Server, ServerStatus, World, STATE};
 use std::fmt::Write;
 use std::sync::Arc;
 use tokio::signal::unix::{signal, SignalKind};
@@ -127,6 +127,7 @@ async fn ending(
         answer(world, settings, &mut text).await;
         hand_over(world, settings, id, &mut text).await;
     } else {
+        fenced(world, settings, &mut text).await;
         let _ = writeln!(text, "next: `relight resume {}` goes on from here", id.id);
     }
     let _ = writeln!(text, "journal: {}/{}", world.files.place(), crate::engine::JOURNAL);
@@ -150,28 +151,41 @@ async fn answer(world: &World, settings: &Settings, text: &mut String) {
 /// What changed for others: addresses, kubeconfigs, credentials that old disks still hold.
 async fn hand_over(world: &World, settings: &Settings, id: &RunId, text: &mut String) {
     let servers = world.cloud.servers(&selector(&settings.cluster, None)).await.unwrap_or_default();
-    let address = |s: &Server| s.public_ip.map(|ip| ip.to_string()).unwrap_or_default();
-    let (ours, old): (Vec<_>, Vec<_>) =
-        servers.iter().partition(|s| crate::world::of_run(&s.labels, &settings.cluster, &id.id));
     let _ = writeln!(text, "to hand over:");
-    for server in ours {
+    for server in servers.iter().filter(|s| crate::world::of_run(&s.labels, &settings.cluster, &id.id)) {
         let _ = writeln!(text, "  new address   {} {}", server.name, address(server));
     }
     let _ = writeln!(
         text,
         "  kubeconfig    all earlier ones are stale; this one works through SSH: `relight kubectl -- get nodes`"
     );
-    let fenced: Vec<_> = old.iter().filter(|s| s.labels.contains_key(STATE)).collect();
-    for server in &fenced {
-        let _ = writeln!(
-            text,
-            "  fenced        {} {} is off, still costs, and its disk still holds the old credentials; delete it when nothing on it is needed",
-            server.name,
-            address(server)
-        );
-    }
+    fenced(world, settings, text).await;
     let _ = writeln!(
         text,
         "  credentials   secrets that the old nodes held may be in others' hands: rotate them where that matters"
     );
+}
+
+fn address(server: &Server) -> String {
+    server.public_ip.map(|ip| ip.to_string()).unwrap_or_default()
+}
+
+/// Old servers that are out of action, and how.
+async fn fenced(world: &World, settings: &Settings, text: &mut String) {
+    let servers = world.cloud.servers(&selector(&settings.cluster, None)).await.unwrap_or_default();
+    for server in servers.iter().filter(|s| s.labels.contains_key(STATE)) {
+        let state = match server.status {
+            ServerStatus::Off => "is off, still costs,",
+            _ => {
+                "could NOT be powered off: a firewall cuts it off from all but its private network. Power it off in the \
+                 console; until then it runs and costs,"
+            }
+        };
+        let _ = writeln!(
+            text,
+            "  fenced        {} {} {state} and its disk still holds the old credentials; delete it when nothing on it is needed",
+            server.name,
+            address(server)
+        );
+    }
 }

@@ -140,7 +140,7 @@ async fn status(State(control): State<Arc<Control>>, headers: HeaderMap) -> Repl
     }
     let served = control.served.lock().await;
     let (servers, records) = lock(&served.model).inventory();
-    (StatusCode::OK, Json(json!({ "servers": servers, "records": records })))
+    (StatusCode::OK, Json(json!({ "servers": servers, "records": records, "ledger": served.judged() })))
 }
 
 /// The admin kubeconfig of the cluster that serves, and the address of its API: both null where none serves.

@@ -82,7 +82,7 @@ impl Workloads for Clusters {
         if news {
             *told = clusters.to_vec();
         }
-        self.twins().look(clusters, &all);
+        self.twins().look(news, clusters, &all);
     }
     fn broken(&mut self) -> Vec<String> {
         self.twins().take()

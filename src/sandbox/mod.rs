@@ -11,6 +11,7 @@ mod node_doors;
 pub mod objects;
 mod served;
 mod singletons;
+mod told;
 
 pub use authority::{Authority, Issued, Kubeconfigs};
 pub use joined::{ApiServers, Clusters};

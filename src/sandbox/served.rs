@@ -129,6 +129,10 @@ impl Served {
         Ok(served)
     }
 
+    /// The cluster whose world it is.
+    pub(super) fn settings(&self) -> &Settings {
+        &self.setting.settings
+    }
     /// The cloud token of the live project.
     pub fn cloud_token(&self) -> &str {
         &self.start.cloud_token

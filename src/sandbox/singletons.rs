@@ -1,4 +1,4 @@
-//! Workloads that must never run twice: two living clusters that run the same one break a promise.
+//! Workloads that must never run twice: two pods of one at the same time, in one cluster or in two, break a promise.
 
 use super::model::ClusterView;
 use super::objects::Objects;
@@ -10,45 +10,55 @@ fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
     value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// `namespace/name` of every Deployment that must never run twice (strategy `Recreate`, one replica) and has a pod running on
-/// a node that is alive.
-fn running_singletons(objects: &Objects, cluster: &ClusterView) -> BTreeSet<String> {
-    let alive: BTreeSet<&str> = cluster.nodes.iter().filter(|n| n.ready).map(|n| n.name.as_str()).collect();
-    let runs = |p: &&Arc<Value>| text(p, "/status/phase") == "Running" && alive.contains(text(p, "/spec/nodeName"));
-    let pods = objects.all("pods");
-    let owner = |p: &Arc<Value>| {
-        let (deployment, _) = text(p, "/metadata/ownerReferences/0/name").rsplit_once('-')?;
-        Some(format!("{}/{deployment}", text(p, "/metadata/namespace")))
-    };
-    let running: BTreeSet<String> = pods.iter().filter(runs).filter_map(owner).collect();
+fn home(object: &Value) -> String {
+    format!("{}/{}", text(object, "/metadata/namespace"), text(object, "/metadata/name"))
+}
+
+/// `namespace/name` of every Deployment that must never run twice: strategy `Recreate`, one replica.
+fn singletons(objects: &Objects) -> BTreeSet<String> {
     let singleton = |d: &&Arc<Value>| {
         let one = d.pointer("/spec/replicas").and_then(Value::as_u64).unwrap_or(1) <= 1;
         one && text(d, "/spec/strategy/type") == "Recreate"
     };
-    let deployments = objects.all("deployments.apps");
-    let name = |d: &Arc<Value>| format!("{}/{}", text(d, "/metadata/namespace"), text(d, "/metadata/name"));
-    deployments.iter().filter(singleton).map(name).filter(|name| running.contains(name)).collect()
+    objects.all("deployments.apps").iter().filter(singleton).map(|d| home(d)).collect()
 }
 
-/// Which singletons were seen in two clusters at once.
+/// For each running pod the Deployment it is of, as `namespace/name`. Pods run where the node is alive; on one that is cut off
+/// they reach nobody, and count as fenced.
+fn running(objects: &Objects, cluster: &ClusterView) -> Vec<String> {
+    let alive = cluster.nodes.iter().filter(|n| n.ready && !n.cut_off);
+    let alive: BTreeSet<&str> = alive.map(|n| n.name.as_str()).collect();
+    let runs = |p: &&Arc<Value>| text(p, "/status/phase") == "Running" && alive.contains(text(p, "/spec/nodeName"));
+    let owner = |p: &Arc<Value>| {
+        let (deployment, _) = text(p, "/metadata/ownerReferences/0/name").rsplit_once('-')?;
+        Some(format!("{}/{deployment}", text(p, "/metadata/namespace")))
+    };
+    objects.all("pods").iter().filter(runs).filter_map(owner).collect()
+}
+
+/// Which singletons were seen with two pods at once, over all clusters.
 #[derive(Debug, Default)]
 pub(super) struct Twins {
     seen: BTreeSet<String>,
     new: Vec<String>,
+    /// What the last look was at: most calls change nothing.
+    last: Vec<u64>,
 }
 
 impl Twins {
-    /// Looks at all clusters; each finding is kept once.
-    pub fn look(&mut self, clusters: &[ClusterView], objects: &BTreeMap<String, Objects>) {
-        let alive: Vec<_> = clusters.iter().filter(|c| c.nodes.iter().any(|n| n.ready)).collect();
-        if alive.len() < 2 {
+    /// Looks at all clusters, unless nothing has changed; `news` says that their nodes have. Each finding is kept once.
+    pub fn look(&mut self, news: bool, clusters: &[ClusterView], objects: &BTreeMap<String, Objects>) {
+        let revisions: Vec<u64> = objects.values().map(Objects::revision).collect();
+        if !news && revisions == self.last {
             return;
         }
-        let running = alive.into_iter().filter_map(|c| Some(running_singletons(objects.get(&c.uid)?, c)));
+        self.last = revisions;
+        let all = || clusters.iter().filter_map(|c| Some((c, objects.get(&c.uid)?)));
+        let never_twice: BTreeSet<String> = all().flat_map(|(_, objects)| singletons(objects)).collect();
         let mut once = BTreeSet::new();
-        for name in running.flatten() {
-            if !once.insert(name.clone()) && self.seen.insert(name.clone()) {
-                self.new.push(format!("two clusters run {name}"));
+        for name in all().flat_map(|(cluster, objects)| running(objects, cluster)) {
+            if never_twice.contains(&name) && !once.insert(name.clone()) && self.seen.insert(name.clone()) {
+                self.new.push(format!("two pods of {name} run at once"));
             }
         }
     }

@@ -48,6 +48,8 @@ pub struct Server {
     pub rebuild_protected: bool,
     /// The placement group, where it is in one.
     pub placement_group: Option<i64>,
+    /// Ids of the firewalls on it. What any of them admits is admitted.
+    pub firewalls: Vec<i64>,
 }
 
 /// What a server shall be. Everything is given in the one create call, so that a node is never open.
@@ -216,6 +218,8 @@ pub trait Cloud: Send + Sync {
     async fn set_firewall_rules(&self, permit: &Permit, id: i64, rules: &[FirewallRule]) -> Result<()>;
     /// Puts a firewall onto a server. The permit is for the server.
     async fn attach_firewall(&self, permit: &Permit, firewall: i64, server: i64) -> Result<()>;
+    /// Takes a firewall off a server. The permit is for the server.
+    async fn detach_firewall(&self, permit: &Permit, firewall: i64, server: i64) -> Result<()>;
     /// Deletes a thing.
     async fn delete_thing(&self, permit: &Permit, kind: ThingKind, id: i64) -> Result<()>;
     /// The server types of these names, with stock and prices.

@@ -9,6 +9,7 @@
 )]
 
 mod canary;
+mod judged;
 mod place;
 
 use nix::sys::signal::Signal;
@@ -82,10 +83,15 @@ fn killed_and_resumed(seed: u64) {
     let place = Place::new(&[]);
     assert!(place.run("start", &["sandbox", "start"]).status.success());
     let (mut kills, mut lives) = (0, 0);
+    let mut foreign = None;
     loop {
         let last = place.last_event();
         if last.as_ref().is_some_and(|e| e["event"] == "run_finished" && e["outcome"] == "succeeded") {
             break;
+        }
+        // What is there before the run does not survive the disaster, so it comes after it.
+        if last.is_some() && foreign.is_none() {
+            foreign = Some(judged::Foreign::plant(&place));
         }
         let arguments: &[&str] = if last.is_some() { &RESUME } else { &REBUILD };
         lives += 1;
@@ -108,6 +114,8 @@ fn killed_and_resumed(seed: u64) {
     println!("seed {seed}: {kills} kills, {lives} lives");
     assert!(kills >= 3, "the run was over after {kills} kills: nothing was tried");
     place.is_as_wanted();
+    judged::kept(&place);
+    foreign.expect("there was a life before the last").is_untouched(&place);
     let status = place.json(&["status", "--json"]);
     let starts = status["events"].as_array().unwrap().iter().filter(|e| e["event"]["event"] == "run_started").count();
     assert_eq!((starts, &status["alive"]), (1, &false.into()));

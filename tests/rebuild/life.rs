@@ -14,6 +14,9 @@ use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::watch;
 
+/// After this much time without relight everything that was under way has ended.
+const AT_REST: std::time::Duration = std::time::Duration::from_secs(900);
+
 /// The example cluster's configuration.
 pub fn settings() -> Settings {
     relight::config::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("relight.yaml")).expect("the example is valid")
@@ -177,14 +180,7 @@ impl Life {
 
     /// The end of the world in lines that do not depend on ids, times or addresses: what a kill must not change.
     pub fn world_in_words(&self) -> Vec<String> {
-        let model = lock(&self.sandbox.model);
-        let (servers, records) = model.inventory();
-        let words = |line: &String| -> String {
-            line.split(' ').filter(|w| w.parse::<std::net::Ipv4Addr>().is_err()).collect::<Vec<_>>().join(" ")
-        };
-        let mut all: Vec<String> = servers.iter().chain(&records).map(words).collect();
-        all.sort();
-        all
+        self.sandbox.in_words(AT_REST)
     }
 
     /// Every promise that the ledger can judge; empty when all were kept.

@@ -13,6 +13,10 @@
 
 mod fail_each_step;
 mod happy;
+mod judged;
 mod kill_anywhere;
+mod killed_again;
 mod life;
+mod living;
+mod old_cluster;
 mod wrong_hands;

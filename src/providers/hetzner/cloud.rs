@@ -167,6 +167,15 @@ impl Cloud for Hetzner {
         }
     }
 
+    async fn detach_firewall(&self, permit: &Permit, firewall: i64, server: i64) -> Result<()> {
+        permit.covers(&existing("server", server))?;
+        let path = format!("/firewalls/{firewall}/actions/remove_from_resources");
+        match self.act(&path, &request::remove_from(server)).await {
+            Err(error) if error.is("firewall_resource_not_found") => Ok(()),
+            end => end,
+        }
+    }
+
     async fn delete_thing(&self, permit: &Permit, kind: ThingKind, id: i64) -> Result<()> {
         permit.covers(&existing(kind.word(), id))?;
         match self.api.call(Method::DELETE, &format!("/{}/{id}", words(kind).0), &[], None).await {

@@ -29,6 +29,8 @@ struct Datacenter {
 #[derive(Deserialize, Default)]
 struct PublicNet {
     ipv4: Option<PublicIp>,
+    #[serde(default, deserialize_with = "lenient")]
+    firewalls: Vec<Identified>,
 }
 
 #[derive(Deserialize)]
@@ -91,6 +93,7 @@ impl From<ServerReply> for Server {
         let address = |text: Option<String>| text?.parse::<Ipv4Addr>().ok();
         let location = reply.location.or_else(|| reply.datacenter?.location).unwrap_or_default().name;
         let private = reply.private_net.into_iter().filter_map(|net| Some((net.network, address(net.ip)?)));
+        let firewalls = reply.public_net.firewalls.iter().map(|firewall| firewall.id).collect();
         Self {
             id: reply.id,
             name: reply.name,
@@ -103,6 +106,7 @@ impl From<ServerReply> for Server {
             delete_protected: reply.protection.delete,
             rebuild_protected: reply.protection.rebuild,
             placement_group: reply.placement_group.map(|group| group.id),
+            firewalls,
         }
     }
 }

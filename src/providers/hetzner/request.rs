@@ -100,11 +100,19 @@ fn rule(rule: &FirewallRule) -> Result<models::Rule> {
     })
 }
 
-/// The body that puts a firewall onto a server.
-pub(super) fn apply_to(server: i64) -> models::ApplyToResourcesRequest {
-    let resource = models::FirewallResource {
+fn this_server(server: i64) -> models::FirewallResource {
+    models::FirewallResource {
         server: Some(Box::new(models::ResourceId::new(server))),
         ..models::FirewallResource::new(models::firewall_resource::Type::Server)
-    };
-    models::ApplyToResourcesRequest { apply_to: vec![resource] }
+    }
+}
+
+/// The body that puts a firewall onto a server.
+pub(super) fn apply_to(server: i64) -> models::ApplyToResourcesRequest {
+    models::ApplyToResourcesRequest { apply_to: vec![this_server(server)] }
+}
+
+/// The body that takes a firewall off a server.
+pub(super) fn remove_from(server: i64) -> models::RemoveFromResourcesRequest {
+    models::RemoveFromResourcesRequest { remove_from: vec![this_server(server)] }
 }

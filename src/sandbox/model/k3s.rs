@@ -221,6 +221,7 @@ impl Model {
                 internal: node_ip(machine)?,
                 external: machine.public,
                 ready: alive,
+                cut_off: self.cut_off(machine),
                 voter: !member.learner,
                 labels: node_labels(machine),
                 version: machine.k3s.installed.as_ref()?.version.clone(),

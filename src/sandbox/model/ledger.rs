@@ -61,7 +61,7 @@ pub struct Ledger {
     pub entries: Vec<Entry>,
     /// Every moment at which an effect left a DNS record or peer rule naming an address that the project did not hold.
     pub strangers: Vec<Stranger>,
-    /// Other promises seen broken: `two clusters run deployment app/worker`. Whoever models it reports it here.
+    /// Other promises seen broken: `two pods of app/worker run at once`. Whoever models it reports it here.
     pub broken: Vec<String>,
 }
 
@@ -99,14 +99,17 @@ impl Ledger {
         }
         twice
     }
-    /// Effects of runs on what does not carry this cluster's labels, and on DNS names outside `names`.
-    pub fn foreign_touched(&self, cluster: &str, names: &[String]) -> Vec<&Entry> {
+    /// Effects on what does not carry this cluster's labels, and on DNS names outside `names`, whoever called.
+    pub fn strayed(&self, cluster: &str, names: &[String]) -> Vec<&Entry> {
         let foreign = |e: &&Entry| {
             let cloud = e.project.is_some() && !of_cluster(&e.labels, cluster);
-            let dns = e.names.iter().any(|n| !names.contains(n));
-            !e.who.run.is_empty() && (cloud || dns)
+            cloud || e.names.iter().any(|n| !names.contains(n))
         };
         self.applied().filter(foreign).collect()
+    }
+    /// Those of them that are a run's: only a door that learns who calls can tell.
+    pub fn foreign_touched(&self, cluster: &str, names: &[String]) -> Vec<&Entry> {
+        self.strayed(cluster, names).into_iter().filter(|e| !e.who.run.is_empty()).collect()
     }
     /// Effects that happened though the caller never learned so.
     pub fn lost(&self) -> Vec<&Entry> {

@@ -34,6 +34,7 @@ mod strangers;
 mod things;
 mod units;
 mod userdata;
+mod words;
 mod workloads;
 
 pub use actions::{ActionStatus, CloudAction};

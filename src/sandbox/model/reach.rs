@@ -64,6 +64,21 @@ impl Model {
         server.firewalls.is_empty() || server.firewalls.iter().any(admits)
     }
 
+    /// Whether a server's firewalls let nothing in and nothing out on the public interface: no incoming rule, and outgoing ones
+    /// of which none leads anywhere. Source: Hetzner Cloud API, "Firewalls".
+    pub(super) fn cut_off(&self, machine: &Machine) -> bool {
+        let Some(project) = self.projects.get(machine.project) else { return false };
+        let Some(server) = project.servers.get(&machine.server) else { return false };
+        let rules = server.firewalls.iter().filter_map(|id| match project.things.get(id).map(|t| &t.state) {
+            Some(ThingState::Firewall { rules }) => Some(rules),
+            _ => None,
+        });
+        let rules: Vec<_> = rules.flatten().collect();
+        // Three networks that are routed nowhere: RFC 5737.
+        let nowhere = |cidr: &String| ["192.0.2.", "198.51.100.", "203.0.113."].iter().any(|net| cidr.starts_with(net));
+        !rules.is_empty() && rules.iter().all(|r| r.direction == "out" && r.addresses.iter().all(nowhere))
+    }
+
     /// What a TCP connection from outside to this public address and port meets.
     pub fn reach(&mut self, now: Duration, address: Ipv4Addr, port: u16) -> Reach {
         self.advance(now);

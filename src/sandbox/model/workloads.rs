@@ -17,6 +17,8 @@ pub struct NodeView {
     pub external: Option<Ipv4Addr>,
     /// Whether kubelet and containers run.
     pub ready: bool,
+    /// Whether the cloud's firewalls let nothing in and nothing out: what runs there reaches nobody.
+    pub cut_off: bool,
     /// Whether its etcd member votes.
     pub voter: bool,
     /// `node-label` of its configuration.

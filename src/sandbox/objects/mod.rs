@@ -25,6 +25,7 @@ mod store;
 mod table;
 mod validate;
 mod watch;
+mod words;
 
 pub use answer::{Answer, Asked};
 pub use failure::Failure;

@@ -31,6 +31,7 @@ fn server(from: CloudServer) -> Server {
         delete_protected: from.delete_protected,
         rebuild_protected: from.rebuild_protected,
         placement_group: from.placement_group,
+        firewalls: from.firewalls,
     }
 }
 
@@ -218,6 +219,12 @@ impl Cloud for DirectCloud {
     async fn attach_firewall(&self, permit: &Permit, firewall: i64, server: i64) -> Result<()> {
         let what = format!("attach firewall {firewall} to server {server}");
         let act = |model: &mut Model, now, caller: &Caller| model.apply_firewall(now, caller, firewall, server, true);
+        let action = self.change(permit, &of_server(server), &what, act).await?;
+        self.ended(&what, action).await
+    }
+    async fn detach_firewall(&self, permit: &Permit, firewall: i64, server: i64) -> Result<()> {
+        let what = format!("detach firewall {firewall} from server {server}");
+        let act = |model: &mut Model, now, caller: &Caller| model.apply_firewall(now, caller, firewall, server, false);
         let action = self.change(permit, &of_server(server), &what, act).await?;
         self.ended(&what, action).await
     }

@@ -169,5 +169,5 @@ async fn a_singleton_in_two_living_clusters_is_a_broken_promise() {
     apply_all(&world, &at).await;
     until_200(&world, "https://www.demo.example/", Some(host.address)).await;
     second_cluster(&sandbox, &world).await;
-    assert_eq!(lock(&sandbox.model).ledger.broken, ["two clusters run default/web"]);
+    assert_eq!(lock(&sandbox.model).ledger.broken, ["two pods of default/web run at once"]);
 }

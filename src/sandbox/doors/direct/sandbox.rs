@@ -62,6 +62,20 @@ impl Sandbox {
     pub fn with_tokens(&self, cloud: &str, dns: &str) -> Self {
         Self { cloud_token: cloud.to_owned(), dns_token: dns.to_owned(), ..self.clone() }
     }
+    /// The whole outside once everything that is under way has ended (`rest` later), in lines that do not depend on ids, times,
+    /// addresses or random values: what a kill must not change.
+    pub fn in_words(&self, rest: Duration) -> Vec<String> {
+        let mut lines = {
+            let mut model = lock(&self.model);
+            let later = model.now() + rest;
+            model.advance(later);
+            model.in_words()
+        };
+        let clusters = self.clusters.objects();
+        lines.extend(clusters.values().flat_map(crate::sandbox::objects::Objects::in_words));
+        lines.sort();
+        lines
+    }
     /// A clock that goes on where the model is. Call it inside the runtime.
     pub fn clock(&self, wire: &Tripwire) -> DirectClock {
         DirectClock::from(lock(&self.model).now(), wire)
