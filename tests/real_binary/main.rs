@@ -10,6 +10,8 @@
 
 mod canary;
 mod place;
+mod sandbox_life;
+mod signals;
 
 use nix::sys::signal::Signal;
 use place::{Ended, Place};
