@@ -80,7 +80,8 @@ impl Place {
     }
     /// The card of the running sandbox.
     pub fn card(&self) -> Value {
-        serde_json::from_slice(&std::fs::read(self.path().join("state/sandbox/honeydue/sandbox.json")).unwrap()).unwrap()
+        serde_json::from_slice(&std::fs::read(self.path().join("state/sandbox/honeydue/sandbox.json")).unwrap())
+            .unwrap()
     }
     /// Tells the running sandbox something through its control door.
     pub fn control(&self, path: &str, body: &Value) -> Value {
