@@ -7,7 +7,7 @@ mod named_actions;
 
 use named_actions::load_in;
 use relight::actions::Mode;
-use relight::playbook::{Plan, Source};
+use relight::playbook::{Plan, Source, Start};
 use std::path::Path;
 
 fn text(steps: &str) -> String {
@@ -17,7 +17,9 @@ fn text(steps: &str) -> String {
 fn lines(plan: &Plan) -> Vec<String> {
     let needs = |n: &Vec<usize>| n.iter().map(|n| plan.steps[*n].id.clone()).collect::<Vec<_>>().join(" ");
     let line = |s: &relight::playbook::Step| {
-        format!("{}{} <- {}", s.id, if s.always { "!" } else { "" }, needs(&s.needs)).trim_end().to_owned()
+        format!("{}{} <- {}", s.id, if s.start == Start::Ended { "!" } else { "" }, needs(&s.needs))
+            .trim_end()
+            .to_owned()
     };
     plan.steps.iter().map(line).collect()
 }

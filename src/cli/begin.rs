@@ -2,7 +2,7 @@
 
 use super::args::Global;
 use super::card::Card;
-use super::drawing::Drawing;
+use super::drawing::{columns, fitted, Drawing};
 use super::drive::{self, Drive};
 use super::exit::{Exit, Stop};
 use super::person::Terminal;
@@ -13,6 +13,7 @@ use crate::actions::{Mode, RunId};
 use crate::engine::{step_records, Event, Journal, RunStarted, RunState, StepRecord, FORMAT};
 use crate::providers::{Holder, Lock, OsRandom, STATE_LOCKED};
 use crate::world::{self, Answer, Person, Question, World, WorldKind};
+use dialoguer::console::Term;
 use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::Arc;
@@ -59,11 +60,14 @@ pub async fn rebuild(global: &Global, environment: &Environment) -> Result<Exit,
     let look = worlds::world(&prepared.settings, environment, card.as_ref(), &place, nobody)?;
     let header = drive::header(&look, &prepared.settings).await;
     let records = step_records(&prepared.plan, &prepared.settings, &id, &prepared.scripts);
-    eprint!("{}", commands::plan_shown(&header, &prepared, &records));
-    eprintln!("{}", commands::cost(&look, &prepared.settings).await);
-    let drawing = Drawing::new(global, &header, look.clock.factor());
+    let stderr = Term::stderr();
+    eprint!("{}", commands::plan_shown(&header, &prepared, &records, columns(&stderr)));
+    eprintln!("{}", fitted(&commands::cost(&look, &prepared.settings).await, &stderr));
+    // The header stands above the plan and above the question; who reads stdout alone needs it there too.
+    let above = if stderr.is_term() && !global.json { "" } else { header.as_str() };
+    let drawing = Drawing::new(global, above, look.clock.factor());
     let person = person(global, &header, &drawing);
-    agree(&*person, kind, &prepared, &header).await?;
+    agree(&*person, kind, &prepared).await?;
     let world = World { person, ..look };
     start(global, &prepared, &id, world, records, &drawing, &header).await
 }
@@ -120,7 +124,7 @@ fn no_unfinished(global: &Global, kind: WorldKind, cluster: &str, card: Option<&
 
 /// Asks before a run begins: live with the cluster's name typed, in the sandbox with a yes. Without a terminal a sandbox run
 /// begins at once: there is nothing that it could harm.
-async fn agree(person: &dyn Person, kind: WorldKind, prepared: &Prepared, header: &str) -> Result<(), Stop> {
+async fn agree(person: &dyn Person, kind: WorldKind, prepared: &Prepared) -> Result<(), Stop> {
     let live = kind == WorldKind::Real;
     let terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
     if !live && !terminal {
@@ -129,7 +133,7 @@ async fn agree(person: &dyn Person, kind: WorldKind, prepared: &Prepared, header
     let cluster = &prepared.settings.cluster;
     let question = Question {
         step: "begin".to_owned(),
-        text: format!("{} Begin the rebuild of cluster {cluster}? ({header})", prepared.plan.summary),
+        text: format!("{} Begin the rebuild of cluster {cluster}?", prepared.plan.summary),
         type_this: live.then(|| cluster.clone()),
         evidence: false,
     };

@@ -1,8 +1,10 @@
 //! A running sandbox's card: how other processes find it and talk to it.
 
 use super::exit::{Exit, Stop};
+use crate::providers::{Held, Lock};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// Written by the sandbox's process when all its doors are open; removed when it stops.
@@ -45,31 +47,40 @@ pub fn path(state: &Path, cluster: &str) -> PathBuf {
     super::runs::cluster_directory(state, crate::world::WorldKind::Sandbox, cluster).join("sandbox.json")
 }
 
-/// The card of the running sandbox, `None` where none runs.
+/// The lock file that a sandbox holds from before it opens its doors until its process ends: two sandboxes of one state
+/// directory cannot be, and a card counts only while the process that it names holds the lock. Whoever starts a sandbox may die
+/// at any instant; the one it started is found by its lock, and by its card as soon as that is there.
+pub fn lock_path(state: &Path, cluster: &str) -> PathBuf {
+    path(state, cluster).with_file_name("sandbox.lock")
+}
+
+/// The card of the running sandbox, `None` where none runs or its doors are not open yet.
 pub fn read(state: &Path, cluster: &str) -> Result<Option<Card>, Stop> {
-    let path = path(state, cluster);
-    let text = match std::fs::read_to_string(&path) {
+    let Some(card) = written(&path(state, cluster))? else { return Ok(None) };
+    let lives = matches!(Lock::held_by(&lock_path(state, cluster)), Held::By(holder) if holder.pid == card.pid);
+    Ok(lives.then_some(card))
+}
+
+/// The card that lies there, whoever wrote it.
+pub fn written(path: &Path) -> Result<Option<Card>, Stop> {
+    let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Stop::usage(format!("{}: {error}", path.display()), "make it readable or delete it")),
     };
-    let card: Card = serde_json::from_str(&text).map_err(|error| {
+    let card = serde_json::from_str(&text).map_err(|error| {
         Stop::usage(format!("{}: {error}", path.display()), "delete it and start the sandbox again")
     })?;
-    Ok(alive(card.pid).then_some(card))
+    Ok(Some(card))
 }
 
-/// Whether a process lives and is a relight.
-fn alive(pid: u32) -> bool {
-    let command = std::fs::read(format!("/proc/{pid}/cmdline"));
-    match command {
-        Ok(command) => String::from_utf8_lossy(&command).contains("sandbox"),
-        // No /proc (macOS): ask the kernel.
-        Err(_) if !Path::new("/proc/self").exists() => {
-            i32::try_from(pid).is_ok_and(|pid| nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None).is_ok())
-        }
-        Err(_) => false,
-    }
+/// The card appears whole or not at all; it holds tokens, if only a sandbox's.
+pub fn write(path: &Path, card: &Card) -> std::io::Result<()> {
+    let part = path.with_extension("part");
+    let file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
+    serde_json::to_writer(&file, card)?;
+    file.sync_all()?;
+    std::fs::rename(&part, path)
 }
 
 /// The card, or the error that says that the run's world is gone.

@@ -1,6 +1,7 @@
 //! The commands that look at files alone: `plan`, `validate`, `schema`, `completions`, `status`.
 
 use super::args::{Cli, Global};
+use super::drawing::{columns, fitted};
 use super::exit::Stop;
 use super::prepare::{self, Prepared};
 use super::runs;
@@ -11,6 +12,7 @@ use crate::playbook::Gate;
 use crate::report::{self, PlanLine};
 use crate::world::{World, WorldKind};
 use clap::CommandFactory;
+use dialoguer::console::Term;
 use serde_json::json;
 
 /// Which worlds a command looks at.
@@ -22,8 +24,8 @@ pub fn kinds(global: &Global) -> Vec<WorldKind> {
     }
 }
 
-/// A plan as people see it.
-pub fn plan_shown(header: &str, prepared: &Prepared, records: &[StepRecord]) -> String {
+/// A plan as people see it, on a terminal of so many columns.
+pub fn plan_shown(header: &str, prepared: &Prepared, records: &[StepRecord], columns: Option<usize>) -> String {
     let path = prepared.plan.critical_path();
     let lines: Vec<PlanLine<'_>> = records
         .iter()
@@ -40,7 +42,7 @@ pub fn plan_shown(header: &str, prepared: &Prepared, records: &[StepRecord]) -> 
             critical: path.contains(&i),
         })
         .collect();
-    report::plan_text(header, &lines, prepared.plan.forecast().as_secs_f64())
+    report::plan_text(header, &lines, prepared.plan.forecast().as_secs_f64(), columns)
 }
 
 /// What the nodes will cost, by the API's prices of the first choice.
@@ -83,7 +85,7 @@ pub fn plan(global: &Global, playbook: &str) -> Result<(), Stop> {
     } else {
         let settings = &prepared.settings;
         let header = format!("offline · cluster {} · zone {}", settings.cluster, settings.dns.zone);
-        print!("{}", plan_shown(&header, &prepared, &records));
+        print!("{}", plan_shown(&header, &prepared, &records, columns(&Term::stdout())));
     }
     Ok(())
 }
@@ -156,7 +158,7 @@ pub fn status(global: &Global, named: Option<&str>) -> Result<(), Stop> {
         println!("{}", json!({ "v": 1, "run": run.id, "world": run.world.word(), "alive": held, "events": lines }));
     } else {
         let header = format!("{} · cluster {} · run {}", run.world.word().to_uppercase(), settings.cluster, run.id);
-        print!("{}", report::status(&header, events(), held));
+        print!("{}", fitted(&report::status(&header, events(), held), &Term::stdout()));
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use super::args::Global;
 use crate::engine::{Listener, Record, Told};
 use crate::report::{Bars, Json, Lines};
+use dialoguer::console::Term;
 use std::io::IsTerminal;
 use std::sync::Arc;
 
@@ -18,7 +19,7 @@ pub enum Drawing {
 }
 
 impl Drawing {
-    /// `factor`: clock seconds in a wall second.
+    /// `factor`: clock seconds in a wall second. On a terminal the header has been shown already where it is empty.
     pub fn new(global: &Global, header: &str, factor: f64) -> Self {
         if global.json {
             eprintln!("{header}");
@@ -66,4 +67,14 @@ impl Listener for Drawing {
             Self::Json(json) => json.told(told),
         }
     }
+}
+
+/// How many columns a terminal has; `None` where the stream is none, and lines may be as long as they are.
+pub fn columns(stream: &Term) -> Option<usize> {
+    stream.is_term().then(|| usize::from(stream.size().1))
+}
+
+/// The text as this stream shows it best: on a terminal no line is broken within a word.
+pub fn fitted(text: &str, stream: &Term) -> String {
+    columns(stream).map_or_else(|| text.to_owned(), |columns| crate::report::fit(text, columns))
 }

@@ -1,6 +1,6 @@
 //! Drives a run in this process, from the first or the next record to its end, and tells how it ended.
 
-use super::drawing::Drawing;
+use super::drawing::{fitted, Drawing};
 use super::exit::{Exit, Stop};
 use super::prepare::Prepared;
 use crate::actions::RunId;
@@ -8,6 +8,7 @@ use crate::config::Settings;
 use crate::engine::{Event, Journal, RunFinished, RunState};
 use crate::report;
 use crate::world::{selector, Server, ServerStatus, World, STATE};
+use dialoguer::console::Term;
 use std::fmt::Write;
 use std::sync::Arc;
 use tokio::signal::unix::{signal, SignalKind};
@@ -78,9 +79,9 @@ impl Drive<'_> {
         };
         let text = ending(self.world, &self.prepared.settings, self.id, self.header, &end).await?;
         if self.json {
-            eprint!("{text}");
+            eprint!("{}", fitted(&text, &Term::stderr()));
         } else {
-            self.drawing.quiet(&mut || print!("{text}"));
+            self.drawing.quiet(&mut || print!("{}", fitted(&text, &Term::stdout())));
         }
         Ok(exit)
     }
@@ -127,7 +128,7 @@ async fn ending(
         answer(world, settings, &mut text).await;
         hand_over(world, settings, id, &mut text).await;
     } else {
-        fenced(world, settings, &mut text).await;
+        fenced(&world.cloud.servers(&selector(&settings.cluster, None)).await.unwrap_or_default(), &mut text);
         let _ = writeln!(text, "next: `relight resume {}` goes on from here", id.id);
     }
     let _ = writeln!(text, "journal: {}/{}", world.files.place(), crate::engine::JOURNAL);
@@ -150,7 +151,8 @@ async fn answer(world: &World, settings: &Settings, text: &mut String) {
 
 /// What changed for others: addresses, kubeconfigs, credentials that old disks still hold.
 async fn hand_over(world: &World, settings: &Settings, id: &RunId, text: &mut String) {
-    let servers = world.cloud.servers(&selector(&settings.cluster, None)).await.unwrap_or_default();
+    let mut servers = world.cloud.servers(&selector(&settings.cluster, None)).await.unwrap_or_default();
+    servers.sort_by_key(|server| place_of(settings, &server.name));
     let _ = writeln!(text, "to hand over:");
     for server in servers.iter().filter(|s| crate::world::of_run(&s.labels, &settings.cluster, &id.id)) {
         let _ = writeln!(text, "  new address   {} {}", server.name, address(server));
@@ -159,7 +161,7 @@ async fn hand_over(world: &World, settings: &Settings, id: &RunId, text: &mut St
         text,
         "  kubeconfig    all earlier ones are stale; this one works through SSH: `relight kubectl -- get nodes`"
     );
-    fenced(world, settings, text).await;
+    fenced(&servers, text);
     let _ = writeln!(
         text,
         "  credentials   secrets that the old nodes held may be in others' hands: rotate them where that matters"
@@ -171,8 +173,7 @@ fn address(server: &Server) -> String {
 }
 
 /// Old servers that are out of action, and how.
-async fn fenced(world: &World, settings: &Settings, text: &mut String) {
-    let servers = world.cloud.servers(&selector(&settings.cluster, None)).await.unwrap_or_default();
+fn fenced(servers: &[Server], text: &mut String) {
     for server in servers.iter().filter(|s| s.labels.contains_key(STATE)) {
         let state = match server.status {
             ServerStatus::Off => "is off, still costs,",
@@ -188,4 +189,15 @@ async fn fenced(world: &World, settings: &Settings, text: &mut String) {
             address(server)
         );
     }
+}
+
+/// Servers in the order of the configuration's nodes: by the node whose name is in the server's, the longest such name.
+fn place_of(settings: &Settings, server: &str) -> (usize, String) {
+    let named = |key: &str| {
+        let rest = server.strip_prefix(&settings.cluster).and_then(|rest| rest.strip_prefix('-'));
+        rest.and_then(|rest| rest.strip_prefix(key)).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    };
+    let nodes = settings.nodes.iter().enumerate().filter(|(_, node)| named(&node.key));
+    let place = nodes.max_by_key(|(_, node)| node.key.len()).map_or(usize::MAX, |(place, _)| place);
+    (place, server.to_owned())
 }

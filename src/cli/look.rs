@@ -2,6 +2,7 @@
 
 use super::args::Global;
 use super::card;
+use super::drawing::fitted;
 use super::drive;
 use super::exit::{Exit, Stop};
 use super::prepare;
@@ -12,6 +13,8 @@ use crate::engine::place;
 use crate::report;
 use crate::world::{Error, NobodyThere, Permit, Result as WorldResult, Target, WorldKind};
 use async_trait::async_trait;
+use dialoguer::console::Term;
+use serde_json::json;
 use std::sync::Arc;
 
 /// Leave to do nothing.
@@ -42,18 +45,34 @@ pub async fn plan_check(global: &Global, environment: &Environment, playbook: &s
         worlds::world(settings, environment, card.as_ref().map(|c: &card::Card| c), &directory, Arc::new(NobodyThere))?;
     let run = RunId { id: last.as_ref().map_or_else(|| "none".to_owned(), |r| r.id.clone()), mode: Mode::Live };
     let mut facts = last.map(|run| run.state.facts).unwrap_or_default();
-    println!("{}", drive::header(&world, settings).await);
-    let mut missing = 0;
+    let header = drive::header(&world, settings).await;
+    let stdout = Term::stdout();
+    if !global.json {
+        println!("{}", fitted(&header, &stdout));
+    }
+    let (mut missing, mut looks) = (0, Vec::new());
     for step in &prepared.plan.steps {
         let place = place(settings, &run, &prepared.scripts, step);
         let cx = StepContext { place, world: &world, facts: &facts, effects: &LookOnly };
         let limit = tokio::time::timeout(settings.timeouts.probe * 3, step.action.check(&cx)).await;
         let (word, text, found) = told(limit.ok());
         missing += usize::from(word != "done");
-        println!("{word:<8} {:<26} {}", step.id, report::plain(&text));
+        if global.json {
+            looks.push(json!({ "id": step.id, "found": word, "text": text }));
+        } else {
+            println!("{}", fitted(&format!("{word:<8}  {:<26}  {}", step.id, report::plain(&text)), &stdout));
+        }
         facts.learn(&found);
     }
-    println!("{} of {} steps would have something to do", missing, prepared.plan.steps.len());
+    if global.json {
+        let all = json!({
+            "v": 1, "playbook": prepared.plan.name, "cluster": settings.cluster, "world": kind.word(), "header": header,
+            "steps": looks, "to_do": missing,
+        });
+        println!("{all}");
+    } else {
+        println!("{missing} of {} steps would have something to do", prepared.plan.steps.len());
+    }
     Ok(Exit::Done)
 }
 

@@ -9,6 +9,7 @@ mod args;
 mod begin;
 mod card;
 mod commands;
+mod control;
 mod drawing;
 mod drive;
 mod entry;

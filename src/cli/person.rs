@@ -1,12 +1,17 @@
 //! The person at a gate: a terminal, or the flags given beforehand.
 
+use super::drawing::fitted;
 use crate::world::{Answer, Error, Person, Question, Result};
 use async_trait::async_trait;
+use dialoguer::console::Term;
 use std::io::IsTerminal;
 use std::sync::Arc;
 
 /// Runs something while nothing else is drawn.
 pub type Quiet = Arc<dyn Fn(&mut dyn FnMut()) + Send + Sync>;
+
+/// The code of the error that says that Ctrl-C was typed.
+const INTERRUPTED: &str = "interrupted_at_question";
 
 /// Answers gates from `--yes`, `--confirm NAME`, or the terminal.
 pub struct Terminal {
@@ -56,13 +61,20 @@ impl Person for Terminal {
             quiet(&mut || answer = at_terminal(&question, &header));
             answer
         });
-        asked.await.map_err(|e| Error::fatal(format!("the question ended badly: {e}")))?
+        match asked.await.map_err(|e| Error::fatal(format!("the question ended badly: {e}")))? {
+            // Ctrl-C at the question is no answer: it has become a signal, which stops the run as at any other time.
+            Err(error) if error.is(INTERRUPTED) => std::future::pending().await,
+            answer => answer,
+        }
     }
 }
 
 fn at_terminal(question: &Question, header: &str) -> Result<Answer> {
-    let broken = |e: dialoguer::Error| Error::fatal(format!("the terminal cannot be read: {e}"));
-    eprintln!("\n{header}\n{}", question.text);
+    let broken = |dialoguer::Error::IO(e)| match e.kind() {
+        std::io::ErrorKind::Interrupted => Error::fatal("interrupted at a question").code(INTERRUPTED),
+        _ => Error::fatal(format!("the terminal cannot be read: {e}")),
+    };
+    eprintln!("{}", fitted(&format!("\n{header}\n{}", question.text), &Term::stderr()));
     let yes = match &question.type_this {
         Some(word) => {
             let prompt = format!("Type {word} to go on");

@@ -3,7 +3,7 @@
 use super::args::Global;
 use super::begin::{lock, person};
 use super::card;
-use super::drawing::Drawing;
+use super::drawing::{fitted, Drawing};
 use super::drive::{self, Drive};
 use super::exit::{Exit, Stop};
 use super::prepare::{self, Prepared};
@@ -13,6 +13,7 @@ use crate::actions::{Mode, RunId};
 use crate::config;
 use crate::engine::{step_records, Event, Journal, RunStarted, RunState, StepRecord, FORMAT};
 use crate::world::{selector, Answer, Question, World, WorldKind};
+use dialoguer::console::Term;
 use std::sync::Arc;
 
 /// `relight resume [RUN]`.
@@ -67,7 +68,7 @@ async fn go_on(
         finished: memory.finished.len(),
         unknown: memory.open.iter().cloned().collect(),
     };
-    eprintln!("{}", found(&memory));
+    eprintln!("{}", fitted(&found(&memory), &Term::stderr()));
     journal.append(resumed).await?;
     Drive { world, prepared, id, journal: &journal, memory, drawing, header, json: global.json }.run().await
 }

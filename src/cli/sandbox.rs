@@ -5,14 +5,16 @@ use super::card::{self, Card};
 use super::exit::{Exit, Stop};
 use super::prepare::{self, Prepared};
 use crate::config::Settings;
+use crate::providers::{Held, Lock};
 use serde_json::{json, Value};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
-use std::process::Stdio;
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long a sandbox may take to open its doors, in wall time.
-const START: Duration = Duration::from_secs(20);
+const START: Duration = Duration::from_secs(60);
 /// Pause between two looks at whether it has.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -58,23 +60,47 @@ pub async fn ready_for(global: &Global, prepared: &Prepared) -> Result<Card, Sto
     Ok(card)
 }
 
+/// The running sandbox's card; where none runs, one is started. Another relight may be doing the same, or may have died while
+/// it did: then the lock is held already, and the card comes.
 async fn started(global: &Global, settings: &Settings) -> Result<Card, Stop> {
-    if let Some(card) = card::read(&global.state, &settings.cluster)? {
-        if card.profile == global.profile.word() || super::runs::unfinished_in(global, &settings.cluster, &card.uid)? {
-            return Ok(card);
+    let (begun, mut child) = (Instant::now(), None::<Child>);
+    loop {
+        if let Some(card) = card::read(&global.state, &settings.cluster)? {
+            let fits = card.profile == global.profile.word();
+            if fits || super::runs::unfinished_in(global, &settings.cluster, &card.uid)? {
+                return Ok(card);
+            }
+            stop(global, settings).await?;
         }
-        stop(global, settings).await?;
+        let free = Lock::held_by(&card::lock_path(&global.state, &settings.cluster)) == Held::ByNobody;
+        child = match child {
+            None if free => Some(spawn(global, settings)?),
+            Some(mut child) => still_runs(&mut child, global, settings)?.then_some(child),
+            None => None,
+        };
+        if begun.elapsed() > START {
+            return Err(not_started(format!("its doors were not open within {}s", START.as_secs())));
+        }
+        tokio::time::sleep(LOOK).await;
     }
-    let failed = |why: String| {
-        Stop::new(Exit::Failed, format!("the sandbox did not start: {why}"), "look into its log beside its card")
-    };
-    let path = card::path(&global.state, &settings.cluster);
-    if let Some(directory) = path.parent() {
-        std::fs::create_dir_all(directory).map_err(|e| failed(e.to_string()))?;
+}
+
+fn not_started(why: String) -> Stop {
+    Stop::new(Exit::Failed, format!("the sandbox did not start: {why}"), "look into its log beside its card")
+}
+
+fn log_path(global: &Global, settings: &Settings) -> PathBuf {
+    card::path(&global.state, &settings.cluster).with_file_name("sandbox.log")
+}
+
+fn spawn(global: &Global, settings: &Settings) -> Result<Child, Stop> {
+    let failed = |e: std::io::Error| not_started(e.to_string());
+    let log = log_path(global, settings);
+    if let Some(directory) = log.parent() {
+        std::fs::create_dir_all(directory).map_err(failed)?;
     }
-    let log = std::fs::File::create(path.with_file_name("sandbox.log")).map_err(|e| failed(e.to_string()))?;
-    let itself = std::env::current_exe().map_err(|e| failed(e.to_string()))?;
-    let mut child = std::process::Command::new(itself);
+    let log = std::fs::File::create(log).map_err(failed)?;
+    let mut child = std::process::Command::new(std::env::current_exe().map_err(failed)?);
     child.args(["sandbox", "serve", "--profile", global.profile.word()]);
     child.arg("--config").arg(&global.config).arg("--state").arg(&global.state);
     if let Some(steps) = &global.steps {
@@ -83,20 +109,18 @@ async fn started(global: &Global, settings: &Settings) -> Result<Card, Stop> {
     child.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
     // Its own process group: neither a Ctrl-C nor a hang-up of the run's terminal reaches it.
     std::os::unix::process::CommandExt::process_group(&mut child, 0);
-    let mut child = child.spawn().map_err(|e| failed(e.to_string()))?;
-    let begun = Instant::now();
-    loop {
-        if let Some(card) = card::read(&global.state, &settings.cluster)?.filter(|card| card.pid == child.id()) {
-            return Ok(card);
+    child.spawn().map_err(failed)
+}
+
+/// Whether the child still runs; one that found another sandbox before it is no failure.
+fn still_runs(child: &mut Child, global: &Global, settings: &Settings) -> Result<bool, Stop> {
+    match child.try_wait().map_err(|e| not_started(e.to_string()))? {
+        None => Ok(true),
+        Some(status) if status.code() == Some(i32::from(Exit::Locked.code())) => Ok(false),
+        Some(status) => {
+            let log = std::fs::read_to_string(log_path(global, settings)).unwrap_or_default();
+            Err(not_started(format!("it ended with {status}: {}", log.trim())))
         }
-        if let Some(status) = child.try_wait().map_err(|e| failed(e.to_string()))? {
-            let log = std::fs::read_to_string(path.with_file_name("sandbox.log")).unwrap_or_default();
-            return Err(failed(format!("it ended with {status}: {}", log.trim())));
-        }
-        if begun.elapsed() > START {
-            return Err(failed(format!("its doors were not open within {}s", START.as_secs())));
-        }
-        tokio::time::sleep(LOOK).await;
     }
 }
 
@@ -128,7 +152,9 @@ async fn stop(global: &Global, settings: &Settings) -> Result<(), Stop> {
     };
     control(&card, "/stop").await?;
     let begun = Instant::now();
-    while card::read(&global.state, &settings.cluster)?.is_some_and(|now| now.pid == card.pid) {
+    // Until its lock is free, not only until its card is gone: the next one may start at once.
+    let path = card::lock_path(&global.state, &settings.cluster);
+    while matches!(Lock::held_by(&path), Held::By(holder) if holder.pid == card.pid) {
         if begun.elapsed() > START {
             return Err(Stop::new(Exit::Failed, format!("the sandbox (pid {}) does not stop", card.pid), "kill it"));
         }

@@ -2,35 +2,31 @@
 
 use super::args::{Global, Profile};
 use super::card::{self, Card};
+use super::control;
 use super::exit::{Exit, Stop};
 use super::prepare;
 use crate::config::Settings;
-use crate::providers::{OsRandom, SystemClock};
-use crate::sandbox::model::{lock, Latency};
+use crate::providers::{Holder, Lock, OsRandom, SystemClock, STATE_LOCKED};
+use crate::sandbox::model::Latency;
 use crate::sandbox::{Served, Setting};
-use crate::world::{millis, Clock, Random};
-use axum::extract::{Path, State};
-use axum::http::{header, HeaderMap, StatusCode};
-use axum::routing::post;
-use axum::{Json, Router};
-use serde_json::{json, Value};
+use crate::world::{millis, rfc3339, Clock, Random};
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::net::TcpListener;
-use tokio::sync::{watch, Mutex};
+use tokio::signal::unix::{signal, SignalKind};
+use tokio::sync::watch;
 
 /// Clock seconds in a wall second of the fast profile.
 const FAST: f64 = 30.0;
 /// Port of the control door on the sandbox's `.1`.
 const CONTROL: u16 = 18_003;
-
-struct Control {
-    served: Mutex<Served>,
-    token: String,
-    stop: watch::Sender<bool>,
-}
+/// How often the lock is tried, and the pause between two tries.
+const LOCK_TRIES: u32 = 5;
+const LOOK: Duration = Duration::from_millis(20);
+/// Wall time between two looks at whether the card is still its own.
+const OWN: Duration = Duration::from_millis(500);
 
 fn factor(profile: Profile) -> f64 {
     match profile {
@@ -39,9 +35,10 @@ fn factor(profile: Profile) -> f64 {
     }
 }
 
-/// Serves until it is told to stop, or terminated.
+/// Serves until it is told to stop, or terminated, or nobody can find it any more.
 pub async fn serve(global: &Global, settings: &Settings) -> Result<(), Stop> {
     let failed = |e: &dyn std::fmt::Display| Stop::new(Exit::Failed, e.to_string(), "");
+    let _lock = lock(&card::lock_path(&global.state, &settings.cluster)).await?;
     let scripts = Arc::new(prepare::scripts(&prepare::source(global)?)?);
     let clock = Arc::new(SystemClock::faster(factor(global.profile)));
     let latency = if global.profile == Profile::Instant { Latency::instant() } else { Latency::real() };
@@ -57,29 +54,50 @@ pub async fn serve(global: &Global, settings: &Settings) -> Result<(), Stop> {
     let mut bytes = [0u8; 24];
     OsRandom.fill(&mut bytes);
     let card = card_of(global, &served, &*clock, hex::encode(bytes));
+    let mut terminate = signal(SignalKind::terminate()).map_err(|e| failed(&e))?;
     let path = card::path(&global.state, &settings.cluster);
-    write(&path, &card).map_err(|e| failed(&e))?;
+    card::write(&path, &card).map_err(|e| failed(&e))?;
     let (stop, mut stopped) = watch::channel(false);
-    let control = Arc::new(Control { served: Mutex::new(served), token: card.control_token, stop });
-    let router = Router::new()
-        .route("/break/{disaster}", post(break_into))
-        .route("/status", post(status))
-        .route("/kubeconfig", post(kubeconfig))
-        .route("/stop", post(stop_now))
-        .with_state(control);
+    let router = control::router(served, card.control_token.clone(), stop);
     let ended = axum::serve(listener, router).with_graceful_shutdown(async move {
         let _ = stopped.wait_for(|stop| *stop).await;
     });
-    let mut terminate =
-        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).map_err(|e| failed(&e))?;
     tokio::select! {
         end = ended => end.map_err(|e| failed(&e))?,
         _ = terminate.recv() => {}
+        () = disowned(&path, &card.uid) => return Ok(()),
     }
-    // Another sandbox may have put its card there meanwhile.
-    match card::read(&global.state, &settings.cluster)? {
-        Some(card) if card.pid == std::process::id() => std::fs::remove_file(&path).map_err(|e| failed(&e)),
-        _ => Ok(()),
+    std::fs::remove_file(&path).map_err(|e| failed(&e))
+}
+
+/// The lock that makes this the only sandbox of its state directory. One who only looks holds it for an instant, hence a few
+/// tries.
+async fn lock(path: &Path) -> Result<Lock, Stop> {
+    let since = rfc3339(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default());
+    let holder = Holder { pid: std::process::id(), run: "sandbox".to_owned(), since };
+    let mut tries = 0;
+    loop {
+        match Lock::take_file(path, &holder) {
+            Ok(lock) => return Ok(lock),
+            Err(error) if error.is(STATE_LOCKED) && tries < LOCK_TRIES => tries += 1,
+            Err(error) if error.is(STATE_LOCKED) => return Err(Stop::new(Exit::Locked, error.what, error.remedy)),
+            Err(error) => return Err(Stop::usage(error.what, error.remedy)),
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Returns when the card is gone or another sandbox's: somebody has deleted the state directory, and with it the only way to
+/// find this process.
+async fn disowned(path: &Path, uid: &str) {
+    loop {
+        tokio::time::sleep(OWN).await;
+        match card::written(path) {
+            Ok(None) => return,
+            Ok(Some(card)) if card.uid != uid => return,
+            // What cannot be read now may be readable again.
+            Ok(Some(_)) | Err(_) => {}
+        }
     }
 }
 
@@ -102,61 +120,4 @@ fn card_of(global: &Global, served: &Served, clock: &dyn Clock, control_token: S
         control: format!("http://{}", SocketAddr::new(served.edge, CONTROL)),
         control_token,
     }
-}
-
-/// The card appears whole or not at all; it holds tokens, if only a sandbox's.
-fn write(path: &std::path::Path, card: &Card) -> std::io::Result<()> {
-    let part = path.with_extension("part");
-    let file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
-    serde_json::to_writer(&file, card)?;
-    file.sync_all()?;
-    std::fs::rename(&part, path)
-}
-
-fn allowed(control: &Control, headers: &HeaderMap) -> bool {
-    let given = headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok());
-    given.and_then(|v| v.strip_prefix("Bearer ")) == Some(control.token.as_str())
-}
-
-type Reply = (StatusCode, Json<Value>);
-
-fn no(status: StatusCode, why: impl Into<String>) -> Reply {
-    (status, Json(json!({ "error": why.into() })))
-}
-
-async fn break_into(State(control): State<Arc<Control>>, Path(disaster): Path<String>, headers: HeaderMap) -> Reply {
-    if !allowed(&control, &headers) {
-        return no(StatusCode::UNAUTHORIZED, "wrong control token");
-    }
-    match control.served.lock().await.break_into(&disaster) {
-        Ok(()) => (StatusCode::OK, Json(json!({}))),
-        Err(why) => no(StatusCode::UNPROCESSABLE_ENTITY, why),
-    }
-}
-
-async fn status(State(control): State<Arc<Control>>, headers: HeaderMap) -> Reply {
-    if !allowed(&control, &headers) {
-        return no(StatusCode::UNAUTHORIZED, "wrong control token");
-    }
-    let served = control.served.lock().await;
-    let (servers, records) = lock(&served.model).inventory();
-    (StatusCode::OK, Json(json!({ "servers": servers, "records": records, "ledger": served.judged() })))
-}
-
-/// The admin kubeconfig of the cluster that serves, and the address of its API: both null where none serves.
-async fn kubeconfig(State(control): State<Arc<Control>>, headers: HeaderMap) -> Reply {
-    if !allowed(&control, &headers) {
-        return no(StatusCode::UNAUTHORIZED, "wrong control token");
-    }
-    let served = control.served.lock().await;
-    let (text, server) = served.admin().unzip();
-    (StatusCode::OK, Json(json!({ "kubeconfig": text, "server": server })))
-}
-
-async fn stop_now(State(control): State<Arc<Control>>, headers: HeaderMap) -> Reply {
-    if !allowed(&control, &headers) {
-        return no(StatusCode::UNAUTHORIZED, "wrong control token");
-    }
-    let _ = control.stop.send(true);
-    (StatusCode::OK, Json(json!({})))
 }

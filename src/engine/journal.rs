@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, RwLock, RwLockWriteGuard};
 
 /// The journal's file in the run's directory.
 pub const JOURNAL: &str = "journal.jsonl";
@@ -133,6 +133,8 @@ pub struct Journal {
     tail: Mutex<Tail>,
     written: AtomicU64,
     synced: Mutex<u64>,
+    /// Held for reading by each append while it lasts.
+    busy: RwLock<()>,
     broken: OnceLock<Broken>,
 }
 
@@ -160,18 +162,27 @@ impl Journal {
             tail: Mutex::new(Tail { next, head: reading.head.clone() }),
             written: AtomicU64::new(next),
             synced: Mutex::new(next),
+            busy: RwLock::new(()),
             broken: OnceLock::new(),
         };
         Ok((journal, reading))
     }
 
     /// Writes an event and returns once it is on disk. Concurrent events share one fsync. After the first failure every call
-    /// fails: nothing may be done that is not written.
+    /// fails: nothing may be done that is not written. Must not be dropped half-way but under [`Journal::quiet`].
     pub async fn append(&self, event: Event) -> Result<u64, Broken> {
+        let _busy = self.busy.read().await;
         let (seq, at) = self.write(&event).await?;
         self.sync(seq).await?;
         self.listener.told(&Told::Durable { run: self.run.clone(), seq, at, event });
         Ok(seq)
+    }
+
+    /// Returns when nobody is in the middle of an append, and keeps everybody out of one until the value is dropped: whoever drops
+    /// something that may be appending (a step out of time) does it under this. A line whose write nobody waited for would be
+    /// on disk, and the next one would not follow from it.
+    pub async fn quiet(&self) -> RwLockWriteGuard<'_, ()> {
+        self.busy.write().await
     }
 
     async fn write(&self, event: &Event) -> Result<(u64, u64), Broken> {

@@ -15,6 +15,7 @@
 mod effects;
 mod event;
 mod fold;
+mod gate;
 mod guard;
 mod journal;
 mod retry;

@@ -2,7 +2,7 @@
 
 use super::fold::RunState;
 use super::step::Why;
-use crate::playbook::{Plan, Step};
+use crate::playbook::{Plan, Start, Step};
 
 /// How far a step is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -32,7 +32,7 @@ impl<'a> Stages<'a> {
         let mut all = Self { steps: &plan.steps, stages: vec![Stage::Waiting; plan.steps.len()] };
         let mut over = vec![false; plan.steps.len()];
         for (index, step) in plan.steps.iter().enumerate().rev() {
-            let begun = step.always && memory.begun.contains(&step.id);
+            let begun = step.start == Start::Ended && memory.begun.contains(&step.id);
             if begun || over.get(index) == Some(&true) {
                 step.needs.iter().filter_map(|n| over.get_mut(*n).map(|o| *o = true)).count();
             }
@@ -68,7 +68,7 @@ impl<'a> Stages<'a> {
     pub(super) fn over(&self) -> bool {
         let mut last = vec![false; self.steps.len()];
         for (index, step) in self.steps.iter().enumerate() {
-            let after = step.always || step.needs.iter().any(|n| last.get(*n) == Some(&true));
+            let after = step.start == Start::Ended || step.needs.iter().any(|n| last.get(*n) == Some(&true));
             if let Some(of) = last.get_mut(index) {
                 *of = after;
             }
@@ -81,9 +81,9 @@ impl<'a> Stages<'a> {
     /// The steps that may start now.
     pub(super) fn startable(&self) -> Vec<usize> {
         let settled = self.settled();
-        let ready = |step: &Step| match step.always {
-            true => step.needs.iter().all(|n| settled.get(*n) == Some(&true)),
-            false => step.needs.iter().all(|n| self.is(*n, Stage::Done)),
+        let ready = |step: &Step| match step.start {
+            Start::Ended => step.needs.iter().all(|n| settled.get(*n) == Some(&true)),
+            Start::Done => step.needs.iter().all(|n| self.is(*n, Stage::Done)),
         };
         let steps = self.steps.iter().enumerate();
         steps.filter(|(i, step)| self.is(*i, Stage::Waiting) && ready(step)).map(|(i, _)| i).collect()
@@ -97,7 +97,7 @@ impl<'a> Stages<'a> {
             let blocked = || step.needs.iter().any(|n| ended.get(*n) == Some(&true) && !self.is(*n, Stage::Done));
             let mine = match self.stages.get(index) {
                 Some(Stage::Done | Stage::Failed) => true,
-                Some(Stage::Waiting) => !step.always && blocked(),
+                Some(Stage::Waiting) => step.start == Start::Done && blocked(),
                 _ => false,
             };
             settled.push(mine && step.needs.iter().all(|n| settled.get(*n) == Some(&true)));

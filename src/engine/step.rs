@@ -6,8 +6,8 @@ use super::fold::RunState;
 use super::journal::{Broken, Journal};
 use super::retry;
 use crate::actions::{Check, Facts, Place, StepContext};
-use crate::playbook::{Gate, Step};
-use crate::world::{Answer, Class, Error, Question, World};
+use crate::playbook::Step;
+use crate::world::{Class, Error, Result as WorldResult, World};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::Mutex;
 use std::time::Duration;
@@ -16,6 +16,11 @@ use tokio::sync::watch;
 /// How many looks settle whether something happened whose reply was lost, or that a list does not show yet: about ten
 /// seconds, longer than a cloud's lists lag.
 const SETTLING_LOOKS: u32 = 5;
+
+/// How many probes' time calls in flight have to come to their end when the run is being stopped: as long as a call that changes
+/// something may take. What takes longer (an action of the cloud, a script on a node) goes on without relight; a look settles
+/// it on resume.
+const GRACE: u32 = 3;
 
 /// How a step ended.
 #[derive(Debug, Clone, PartialEq)]
@@ -118,44 +123,6 @@ impl StepRun<'_> {
         }
     }
 
-    async fn gate(&self) -> Result<Option<StepEnd>, Broken> {
-        let text = self.step.action.describe(&self.place);
-        match self.step.gate {
-            Gate::None => Ok(None),
-            Gate::Confirm => self.ask(&text, false, false).await,
-            Gate::Typed => self.ask(&text, true, false).await,
-        }
-    }
-
-    /// Puts a question, unless the same one was answered with yes in this run. `None`: go on.
-    async fn ask(&self, text: &str, typed: bool, evidence: bool) -> Result<Option<StepEnd>, Broken> {
-        let step = self.step.id.clone();
-        if self.memory.answered.contains(&(step.clone(), text.to_owned())) {
-            return Ok(None);
-        }
-        let asked = Event::GateAsked { step: step.clone(), text: text.to_owned(), evidence };
-        self.journal.append(asked).await?;
-        let word = typed.then(|| self.place.settings.cluster.clone());
-        let question = Question { step: step.clone(), text: text.to_owned(), type_this: word, evidence };
-        let answer = match self.world.person.ask(&question).await {
-            Ok(answer) => answer,
-            Err(error) => return Ok(Some(failed(Why::NeedsPerson, &error))),
-        };
-        let yes = answer == Answer::Yes;
-        self.journal.append(Event::GateAnswered { step, text: text.to_owned(), yes }).await?;
-        Ok(match answer {
-            Answer::Yes => None,
-            Answer::No => Some(StepEnd::Failed {
-                why: Why::NeedsPerson,
-                error: format!("not agreed to: {text}"),
-                remedy: "run `relight resume` to be asked again".to_owned(),
-            }),
-            Answer::Nobody(flag) => {
-                Some(StepEnd::Failed { why: Why::NeedsPerson, error: format!("nobody to ask: {text}"), remedy: flag })
-            }
-        })
-    }
-
     async fn turn(&self, tries: &mut Tries) -> Result<Turn, Broken> {
         let effects = StepEffects {
             world: self.world,
@@ -167,10 +134,21 @@ impl StepRun<'_> {
         };
         let last = Mutex::new(String::new());
         let cx = StepContext { place: self.place, world: self.world, facts: &self.facts, effects: &effects };
+        // Neither end comes in the middle of a journal's write: that would leave a line that the next one does not follow.
+        let late = async {
+            self.world.clock.deadline(self.step.deadline).await;
+            self.journal.quiet().await
+        };
+        let stopped = async {
+            self.stopping().await;
+            self.world.clock.deadline(self.place.settings.timeouts.probe * GRACE).await;
+            self.journal.quiet().await
+        };
         tokio::select! {
             biased;
             turn = self.attempts(&cx, &effects, tries, &last) => turn,
-            () = self.world.clock.sleep(self.step.deadline) => {
+            _quiet = stopped => Ok(Turn::End(interrupted())),
+            _quiet = late => {
                 let last = last.lock().map(|l| l.clone()).unwrap_or_default();
                 Ok(Turn::End(StepEnd::Failed {
                     why: Why::Failed,
@@ -178,6 +156,27 @@ impl StepRun<'_> {
                     remedy: "mend the cause, then `relight resume`; `deadline:` of the step is in the playbook".to_owned(),
                 }))
             }
+        }
+    }
+
+    /// Returns when the run is being stopped.
+    pub(super) async fn stopping(&self) {
+        let mut stop = self.stop.clone();
+        // Whoever could stop it is gone: it will not be stopped.
+        if stop.wait_for(|stopped| *stopped).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// One look. A run that is being stopped does not wait for it, unless it tells how an effect came out.
+    async fn look(&self, cx: &StepContext<'_>, applied: bool) -> Option<WorldResult<Check>> {
+        if applied {
+            return Some(self.step.action.check(cx).await);
+        }
+        tokio::select! {
+            biased;
+            () = self.stopping() => None,
+            found = self.step.action.check(cx) => Some(found),
         }
     }
 
@@ -195,11 +194,12 @@ impl StepRun<'_> {
             }
             self.journal.progress(&self.step.id, text);
         };
+        let mut applied = false;
         loop {
-            if *self.stop.borrow() {
+            let Some(found) = self.look(cx, std::mem::take(&mut applied)).await else {
                 return Ok(Turn::End(interrupted()));
-            }
-            let error = match self.step.action.check(cx).await {
+            };
+            let error = match found {
                 Ok(Check::Done(facts)) => return self.done(tries, facts).await.map(Turn::End),
                 Ok(Check::Refused(text)) => return self.refused(text).await,
                 Ok(Check::Pending(text)) => {
@@ -224,10 +224,13 @@ impl StepRun<'_> {
                     // From here on this process knows what it did itself.
                     tries.unknown = false;
                     effects.attempt.store(tries.attempt, Ordering::SeqCst);
-                    let applied = self.step.action.apply(cx).await;
-                    tries.acted |= applied.is_ok() && effects.intended.load(Ordering::SeqCst);
-                    match applied {
-                        Ok(()) => continue,
+                    let end = self.step.action.apply(cx).await;
+                    tries.acted |= end.is_ok() && effects.intended.load(Ordering::SeqCst);
+                    match end {
+                        Ok(()) => {
+                            applied = true;
+                            continue;
+                        }
                         Err(error) => error,
                     }
                 }
@@ -304,16 +307,15 @@ impl StepRun<'_> {
 
     /// Waits in the run's clock, or until the run is being stopped.
     async fn rest(&self, time: Duration) {
-        let mut stop = self.stop.clone();
         tokio::select! {
             biased;
-            _ = stop.wait_for(|stopped| *stopped) => {}
+            () = self.stopping() => {}
             () = self.world.clock.sleep(time) => {}
         }
     }
 }
 
-fn failed(why: Why, error: &Error) -> StepEnd {
+pub(super) fn failed(why: Why, error: &Error) -> StepEnd {
     let remedy = match error.remedy.as_str() {
         "" => "mend the cause, then `relight resume`".to_owned(),
         told => told.to_owned(),
@@ -321,7 +323,7 @@ fn failed(why: Why, error: &Error) -> StepEnd {
     StepEnd::Failed { why, error: error.what.clone(), remedy }
 }
 
-fn interrupted() -> StepEnd {
+pub(super) fn interrupted() -> StepEnd {
     StepEnd::Failed {
         why: Why::Interrupted,
         error: "interrupted".to_owned(),

@@ -8,7 +8,7 @@ use super::expand::Instance;
 use super::load::{load_below, Binding};
 use super::problem::{instead_of, Findings};
 use super::written::WrittenStep;
-use super::{Plan, Step};
+use super::{Plan, Start, Step};
 use crate::actions::Action;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -86,7 +86,7 @@ fn append(
         }
         if step.needs.is_empty() {
             step.needs = needs.to_vec();
-            step.always |= written.always;
+            step.start = if written.start == Start::Ended { Start::Ended } else { step.start };
         } else {
             step.needs.iter_mut().for_each(|n| *n += offset);
         }
@@ -113,7 +113,7 @@ fn finish(
         evidence: step.evidence,
         once: step.once,
         optional: step.optional,
-        always: step.always,
+        start: step.start,
         milestone: step.milestone.clone(),
     })
 }

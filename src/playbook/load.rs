@@ -79,7 +79,7 @@ pub(super) fn load_below(text: &str, file: &str, binding: &Binding<'_>, above: &
     if !problems.is_empty() {
         return Err(problems);
     }
-    let whole = below.iter().fold(Sha256::new_with_prefix(text), |hash, digest| hash.chain_update(digest));
+    let whole = below.iter().fold(Sha256::new_with_prefix(text), Digest::chain_update);
     Ok(Plan {
         steps: composed,
         name: playbook.name,

@@ -44,10 +44,19 @@ pub struct Step {
     pub once: bool,
     /// Whether its failure is a warning: what depends on it goes on.
     pub optional: bool,
-    /// Whether it starts once what it needs has ended, well or not: what takes down what a run made.
-    pub always: bool,
+    /// When it may start.
+    pub start: Start,
     /// What its end means for the run: `first_answer`.
     pub milestone: Option<String>,
+}
+
+/// When a step may start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// Once what it needs is done.
+    Done,
+    /// Once what it needs has ended, well or not, as has all before that: what takes down what a run made.
+    Ended,
 }
 
 /// What must be answered before a step starts.

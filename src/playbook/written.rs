@@ -4,7 +4,7 @@ use super::fields::{text, Fields};
 use super::problem::{instead_of, Findings};
 use super::sets::NodeSets;
 use super::tree::{Node, Value};
-use super::Gate;
+use super::{Gate, Start};
 use crate::actions::Mode;
 use crate::config::Place;
 use std::time::Duration;
@@ -62,8 +62,8 @@ pub(super) struct WrittenStep<'t> {
     pub(super) action: Option<WrittenAction<'t>>,
     /// The playbook whose steps it stands for.
     pub(super) playbook: Option<(String, Place)>,
-    /// Whether it starts once what it needs has ended, well or not.
-    pub(super) always: bool,
+    /// When it may start.
+    pub(super) start: Start,
     /// `None` where one could not be read: told already.
     pub(super) needs: Vec<Option<Need>>,
     pub(super) expected: Duration,
@@ -120,7 +120,7 @@ fn step<'t>(node: &'t Node, bound: &Bound<'_>, findings: &mut Findings) -> Optio
     let playbook = fields.text("playbook");
     let action = if include { None } else { action(&mut fields) };
     let needs = needs(&mut fields);
-    let always = fields.flag("always");
+    let start = if fields.flag("always") { Start::Ended } else { Start::Done };
     let (expected, deadline) = times(&mut fields, bound.default_deadline);
     let gates = [("none", Gate::None), ("confirm", Gate::Confirm), ("typed", Gate::Typed)];
     let gate = fields.one_of("gate", &gates, Gate::None);
@@ -141,7 +141,7 @@ fn step<'t>(node: &'t Node, bound: &Bound<'_>, findings: &mut Findings) -> Optio
         nodes,
         action,
         playbook,
-        always,
+        start,
         needs,
         expected,
         deadline,

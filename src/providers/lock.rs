@@ -33,12 +33,18 @@ impl Lock {
     ///
     /// Errors: `Refused` with code [`STATE_LOCKED`], naming the holder; `Fatal` where the directory cannot be used.
     pub fn take(directory: &Path, holder: &Holder) -> Result<Self> {
-        let path = directory.join("lock");
+        Self::take_file(&directory.join("lock"), holder)
+    }
+
+    /// The same with a lock file of this path.
+    pub fn take_file(path: &Path, holder: &Holder) -> Result<Self> {
         let unusable = |e: std::io::Error| {
             Error::fatal(format!("{}: {e}", path.display()))
                 .remedy("make the state directory writable, or name another")
         };
-        DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(unusable)?;
+        if let Some(directory) = path.parent() {
+            DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(unusable)?;
+        }
         // Not truncated on opening: what is in it may be another's name.
         let mut file = OpenOptions::new()
             .read(true)
@@ -46,25 +52,46 @@ impl Lock {
             .create(true)
             .truncate(false)
             .mode(0o600)
-            .open(&path)
+            .open(path)
             .map_err(unusable)?;
         if !file.try_lock_exclusive().map_err(unusable)? {
-            return Err(held(&mut file, &path));
+            return Err(held(&mut file, path));
         }
         let text = serde_json::to_vec(holder).map_err(|e| unusable(e.into()))?;
         file.set_len(0).and_then(|()| file.write_all(&text)).and_then(|()| file.sync_all()).map_err(unusable)?;
         Ok(Self { file })
     }
 
-    /// Whether a process holds the lock of a directory. The lock itself is tried only where the process that is named in it
-    /// lives: whoever merely looks must not be in the way of one that begins.
+    /// Whether a process holds the lock of a directory.
     pub fn is_held(directory: &Path) -> bool {
-        let Ok(mut file) = File::open(directory.join("lock")) else { return false };
+        matches!(Self::held_by(&directory.join("lock")), Held::By(_) | Held::ByOneUnnamed)
+    }
+
+    /// Who holds the lock file of this path. The lock itself is tried only where the process that is named in it lives:
+    /// whoever merely looks must not be in the way of one that begins.
+    pub fn held_by(path: &Path) -> Held {
+        let Ok(mut file) = File::open(path) else { return Held::ByNobody };
         let mut text = String::new();
         let read = file.read_to_string(&mut text);
         let holder: Option<Holder> = read.ok().and_then(|_| serde_json::from_str(&text).ok());
-        holder.is_none_or(|holder| lives(holder.pid)) && matches!(FileExt::try_lock_shared(&file), Ok(false))
+        let may = holder.as_ref().is_none_or(|holder| lives(holder.pid));
+        match (may && matches!(FileExt::try_lock_shared(&file), Ok(false)), holder) {
+            (false, _) => Held::ByNobody,
+            (true, Some(holder)) => Held::By(holder),
+            (true, None) => Held::ByOneUnnamed,
+        }
     }
+}
+
+/// Who holds a lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Held {
+    /// Nobody.
+    ByNobody,
+    /// A process that has written its name.
+    By(Holder),
+    /// A process that has not written its name yet.
+    ByOneUnnamed,
 }
 
 fn lives(pid: u32) -> bool {

@@ -24,7 +24,7 @@ pub use files::RunFiles;
 pub use hetzner::Hetzner;
 pub use http::{OnlyEdge, Visitor};
 pub use kube_api::KubeApi;
-pub use lock::{Holder, Lock, STATE_LOCKED};
+pub use lock::{Held, Holder, Lock, STATE_LOCKED};
 pub use openssh::OpenSsh;
 pub use secrets::{Generated, Secrets};
 pub use system::{OsRandom, SystemClock};

@@ -5,6 +5,12 @@ use async_trait::async_trait;
 use rand::TryRngCore;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+/// Wall time that a deadline on a faster clock leaves to this machine. Only what the sandbox emulates runs faster: handshakes,
+/// processes and a scheduler with too much to do take the time that they take, and at thirty times the wall's pace two minutes
+/// are four seconds. A run must fail for what its world does and not for a slow laptop. It is added, and no lower bound: a
+/// deadline stays as much longer than another as it was.
+const MACHINE: Duration = Duration::from_secs(30);
+
 /// The wall's clock; in the sandbox it may run faster.
 ///
 /// It counts on the monotonic clock from the wall time of its creation, so that a step of the wall clock (NTP, a person)
@@ -42,6 +48,10 @@ impl Clock for SystemClock {
     }
     async fn sleep(&self, time: Duration) {
         tokio::time::sleep(time.div_f64(self.factor)).await;
+    }
+    async fn deadline(&self, time: Duration) {
+        let own = if self.factor > 1.0 { MACHINE } else { Duration::ZERO };
+        tokio::time::sleep(time.div_f64(self.factor) + own).await;
     }
     fn factor(&self) -> f64 {
         self.factor

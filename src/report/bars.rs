@@ -7,8 +7,9 @@
 use super::board::{Board, Line, State};
 use super::lines::line;
 use super::whole::{whole_text, Whole};
-use super::words::{plain, time};
+use super::words::{fit, plain, time};
 use crate::engine::{Event, Listener, Told};
+use dialoguer::console::Term;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,6 +17,8 @@ use std::time::{Duration, Instant};
 
 /// Steps under way that are drawn at once; the rest is a number in the bar's line.
 const ROWS: usize = 14;
+/// Columns of a spinner and the space after it, and the last one: a terminal that is full to it may break the line.
+const SPINNER: usize = 3;
 /// Wall time between two pictures of a spinner and a clock.
 const TICK: Duration = Duration::from_millis(120);
 
@@ -25,13 +28,19 @@ pub struct Bars {
     /// Where to draw, made anew after a pause.
     target: Box<dyn Fn() -> ProgressDrawTarget + Send + Sync>,
     factor: f64,
+    /// How many columns there are now.
+    columns: Columns,
     state: Mutex<Drawn>,
 }
+
+type Columns = Arc<dyn Fn() -> usize + Send + Sync>;
 
 struct Drawn {
     board: Board,
     /// Steps under way, by id: since when by the wall's clock, and their line where they have one.
     under_way: BTreeMap<String, (Instant, Option<ProgressBar>)>,
+    /// Steps that ask a person, and since when by the wall's clock.
+    asked: BTreeMap<String, Instant>,
     whole: ProgressBar,
     /// What the bar's own thread reads. Never locked while indicatif is called: that thread holds indicatif's lock.
     shown: Arc<Mutex<Whole>>,
@@ -43,12 +52,18 @@ struct Drawn {
 impl Bars {
     /// Draws on stderr; the header (world, project, zone) first. `factor`: clock seconds in a wall second.
     pub fn new(header: &str, factor: f64) -> Self {
-        Self::on(Box::new(ProgressDrawTarget::stderr), header, factor)
+        let columns = Arc::new(|| usize::from(Term::stderr().size().1));
+        Self::on(Box::new(ProgressDrawTarget::stderr), columns, header, factor)
     }
-    fn on(target: Box<dyn Fn() -> ProgressDrawTarget + Send + Sync>, header: &str, factor: f64) -> Self {
+    fn on(
+        target: Box<dyn Fn() -> ProgressDrawTarget + Send + Sync>,
+        columns: Columns,
+        header: &str,
+        factor: f64,
+    ) -> Self {
         let multi = MultiProgress::with_draw_target(target());
         for line in header.lines() {
-            print(&multi, &plain(line));
+            print(&multi, &fit(&plain(line), columns()));
         }
         let since = Instant::now();
         let whole = Whole { since, elapsed: 0.0, left: 0.0, done: 0, steps: 0, waiting: 0, hidden: 0 };
@@ -56,12 +71,13 @@ impl Bars {
         let drawn = Drawn {
             board: Board::default(),
             under_way: BTreeMap::new(),
+            asked: BTreeMap::new(),
             whole: ProgressBar::hidden(),
             shown,
             held: None,
             begun: false,
         };
-        Self { multi, target, factor, state: Mutex::new(drawn) }
+        Self { multi, target, factor, columns, state: Mutex::new(drawn) }
     }
     /// Takes in what earlier processes told of this run (each event with its moment in milliseconds since the epoch), without
     /// drawing it: for a resume, before anything is told.
@@ -81,10 +97,14 @@ impl Bars {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
     fn begin(&self, state: &mut Drawn) {
-        let (shown, factor) = (Arc::clone(&state.shown), self.factor);
+        let (shown, factor, columns) = (Arc::clone(&state.shown), self.factor, Arc::clone(&self.columns));
         let text = move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
             let whole = *shown.lock().unwrap_or_else(PoisonError::into_inner);
-            let _ = out.write_str(&whole_text(&whole, whole.since.elapsed().as_secs_f64() * factor));
+            let _ = out.write_str(&whole_text(
+                &whole,
+                whole.since.elapsed().as_secs_f64() * factor,
+                columns().saturating_sub(SPINNER),
+            ));
         };
         let style = style("{spinner:.green} {whole}").with_key("whole", text);
         state.whole = self.multi.add(ProgressBar::new_spinner().with_style(style));
@@ -128,6 +148,22 @@ impl Bars {
         *state.shown.lock().unwrap_or_else(PoisonError::into_inner) = whole;
         state.whole.tick();
     }
+    /// A step's clock stands still while a person is asked.
+    fn thinking(&self, state: &mut Drawn, event: &Event) {
+        match event {
+            Event::GateAsked { step, .. } => {
+                state.asked.insert(step.clone(), Instant::now());
+            }
+            Event::GateAnswered { step, .. } => {
+                let asked = state.asked.remove(step).map(|since| since.elapsed()).unwrap_or_default();
+                if let Some((since, bar)) = state.under_way.get_mut(step) {
+                    *since += asked;
+                    bar.iter().for_each(|bar| bar.set_style(self.row(*since, widest(&state.board))));
+                }
+            }
+            _ => {}
+        }
+    }
     fn row(&self, since: Instant, widest: usize) -> ProgressStyle {
         let factor = self.factor;
         let clock = move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
@@ -158,11 +194,12 @@ impl Listener for Bars {
             }
             Told::Durable { at, event, .. } => {
                 state.board.take(*at, event);
+                self.thinking(state, event);
                 if !std::mem::replace(&mut state.begun, true) {
                     self.begin(state);
                 }
                 if let Some(text) = line(&state.board, event).filter(|_| scrolls(event)) {
-                    let text = format!("{:>8}  {text}", time(state.board.elapsed(*at)));
+                    let text = fit(&format!("{:>8}  {text}", time(state.board.elapsed(*at))), (self.columns)());
                     match &mut state.held {
                         Some(held) => held.push(text),
                         None => print(&self.multi, &text),
@@ -236,7 +273,7 @@ mod tests {
         let terminal = terminal.clone();
         // Without a limit of pictures a second, so that every change is drawn.
         let target = move || ProgressDrawTarget::term_like(Box::new(terminal.clone()));
-        Bars::on(Box::new(target), HEADER, 30.0)
+        Bars::on(Box::new(target), Arc::new(|| 200), HEADER, 30.0)
     }
 
     #[test]

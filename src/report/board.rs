@@ -33,6 +33,9 @@ pub(super) struct Line {
     pub(super) state: State,
     pub(super) began: Option<u64>,
     pub(super) ended: Option<u64>,
+    /// Since when a person is asked, and how long persons have been asked before, in milliseconds.
+    asked: Option<u64>,
+    thought: u64,
     /// 0 before the first.
     pub(super) attempt: u32,
     /// What it waits for or is at; after its end the reason of a warning.
@@ -73,6 +76,8 @@ impl Line {
             state: State::Waiting,
             began: None,
             ended: None,
+            asked: None,
+            thought: 0,
             attempt: 0,
             note: String::new(),
             was_unknown: false,
@@ -84,9 +89,15 @@ impl Line {
     pub(super) fn is_under_way(&self) -> bool {
         matches!(self.state, State::Running | State::Asking)
     }
-    /// How long it took, in the process that ended it.
+    /// How long it took, in the process that ended it, without the time that it waited for a person.
     pub(super) fn seconds(&self) -> Option<f64> {
-        Some(seconds_between(self.began?, self.ended?))
+        Some(seconds_between(self.began? + self.thought, self.ended?))
+    }
+    /// A person was asked until this moment.
+    fn answered(&mut self, at: u64) {
+        if let Some(asked) = self.asked.take() {
+            self.thought += at.saturating_sub(asked);
+        }
     }
 }
 
@@ -124,6 +135,8 @@ impl Board {
                 line.state = State::Running;
                 line.began = Some(at);
                 line.ended = None;
+                line.asked = None;
+                line.thought = 0;
                 line.failure = None;
                 line.attempt = 0;
                 line.note = String::new();
@@ -145,9 +158,11 @@ impl Board {
             }),
             Event::GateAsked { step, .. } => self.edit(step, |line| {
                 line.state = State::Asking;
+                line.asked = Some(at);
                 "asks a person".clone_into(&mut line.note);
             }),
             Event::GateAnswered { step, .. } => self.edit(step, |line| {
+                line.answered(at);
                 line.state = State::Running;
                 line.note = String::new();
             }),
@@ -158,6 +173,7 @@ impl Board {
                 line.note = plain(text);
             }),
             Event::StepFailed { step, why, error, remedy } => self.edit(step, |line| {
+                line.answered(at);
                 line.state = State::Failed;
                 line.ended = Some(at);
                 line.failure = Some(Failure { why: plain(why), error: plain(error), remedy: plain(remedy) });

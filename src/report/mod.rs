@@ -24,4 +24,4 @@ pub use lines::Lines;
 pub use plan_text::{plan_text, PlanLine};
 pub use status::status;
 pub use summary::summary;
-pub use words::plain;
+pub use words::{fit, plain};

@@ -1,7 +1,10 @@
 //! A plan before it runs, as a table.
 
-use super::words::{count, plain, table, time};
+use super::words::{count, cut, fit, plain, table, time};
 use crate::engine::StepRecord;
+
+/// The column that says what a step does.
+const DOES: usize = 5;
 
 /// One step of the plan and what the table shows beside its record.
 #[derive(Debug, Clone)]
@@ -17,13 +20,28 @@ pub struct PlanLine<'a> {
 }
 
 /// The expanded plan: header (world, project, zone), every step with its needs, expected time, deadline and gate, the critical
-/// path marked by `*`, and the forecast in clock seconds.
-pub fn plan_text(header: &str, lines: &[PlanLine<'_>], forecast_seconds: f64) -> String {
-    let cells = |cells: [&str; 7]| cells.map(str::to_owned).to_vec();
-    let mut rows = vec![cells(["", "step", "expected", "deadline", "gate", "does", "needs"])];
+/// path marked by `*`, and the forecast in clock seconds. On a terminal of `width` columns what does not fit is left out: needs
+/// first, then deadlines, then the ends of what steps do.
+pub fn plan_text(header: &str, lines: &[PlanLine<'_>], forecast_seconds: f64, width: Option<usize>) -> String {
+    let width = width.unwrap_or(usize::MAX);
+    let path: Vec<String> = lines.iter().filter(|l| l.critical).map(|l| plain(&l.record.id)).collect();
+    let all: f64 = lines.iter().map(|l| l.record.expected_seconds).sum();
+    let header: String = header.lines().map(|l| fit(&plain(l), width) + "\n").collect();
+    let end = format!(
+        "{}; about {} along the critical path (*), {} one after the other\ncritical path: {}\n",
+        count(lines.len(), "step"),
+        time(forecast_seconds),
+        time(all),
+        path.join(" > ")
+    );
+    format!("{header}{}\n{}", fitting(rows(lines), width), fit(&end, width))
+}
+
+fn rows(lines: &[PlanLine<'_>]) -> Vec<[String; 7]> {
+    let mut rows = vec![["", "step", "expected", "deadline", "gate", "does", "needs"].map(str::to_owned)];
     for line in lines {
         let gate = if line.gate == "none" { "" } else { line.gate };
-        rows.push(vec![
+        rows.push([
             if line.critical { "*" } else { "" }.to_owned(),
             plain(&line.record.id),
             time(line.record.expected_seconds),
@@ -33,17 +51,30 @@ pub fn plan_text(header: &str, lines: &[PlanLine<'_>], forecast_seconds: f64) ->
             plain(&together(&line.record.needs)),
         ]);
     }
-    let path: Vec<String> = lines.iter().filter(|l| l.critical).map(|l| plain(&l.record.id)).collect();
-    let all: f64 = lines.iter().map(|l| l.record.expected_seconds).sum();
-    let header: String = header.lines().map(|l| plain(l) + "\n").collect();
-    format!(
-        "{header}{}\n{}; about {} along the critical path (*), {} one after the other\ncritical path: {}\n",
-        table(&rows),
-        count(lines.len(), "step"),
-        time(forecast_seconds),
-        time(all),
-        path.join(" > ")
-    )
+    rows
+}
+
+/// The table, with as many of its columns as have room.
+fn fitting(rows: Vec<[String; 7]>, width: usize) -> String {
+    let wide = |text: &str| text.lines().map(|l| l.chars().count()).max().unwrap_or_default() > width;
+    let of = |columns: &[usize], most: usize| {
+        let cell =
+            |row: &[String; 7], c: usize| row.get(c).map(|text| if c == DOES { cut(text, most) } else { text.clone() });
+        let rows: Vec<Vec<String>> =
+            rows.iter().map(|row| columns.iter().filter_map(|c| cell(row, *c)).collect()).collect();
+        table(&rows)
+    };
+    for columns in [&[0, 1, 2, 3, 4, DOES, 6][..], &[0, 1, 2, 3, 4, DOES], &[0, 1, 2, 4, DOES]] {
+        let text = of(columns, usize::MAX);
+        if !wide(&text) {
+            return text;
+        }
+    }
+    let mut most = rows.iter().map(|row| row[DOES].chars().count()).max().unwrap_or_default();
+    while most > 12 && wide(&of(&[0, 1, 2, 4, DOES], most)) {
+        most -= 1;
+    }
+    of(&[0, 1, 2, 4, DOES], most)
 }
 
 /// `server[node-1], server[node-2]` as `server[node-1,node-2]`.
@@ -83,7 +114,7 @@ mod tests {
                 critical: record.id != "server[node-2]",
             })
             .collect();
-        insta::assert_snapshot!(plan_text(HEADER, &lines, 65.0), @r#"
+        insta::assert_snapshot!(plan_text(HEADER, &lines, 65.0, None), @r#"
         sandbox · project demo (0 servers) · zone example.org
              step            expected  deadline  gate     does                         needs
           *  preflight       5.0s      10m 00s            do what preflight does
@@ -95,5 +126,17 @@ mod tests {
         5 steps; about 1m 05s along the critical path (*), 1m 35s one after the other
         critical path: preflight > server[node-1] > dns > late
         "#);
+        for width in [100, 80, 60, 44] {
+            let text = plan_text(HEADER, &lines, 65.0, Some(width));
+            assert!(text.lines().all(|l| l.chars().count() <= width), "{width}:\n{text}");
+            assert!(text.contains("*  server[node-1]  30.0s"), "{width}:\n{text}");
+            assert_eq!(
+                (text.contains("needs"), text.contains("deadline")),
+                (width == 100, width > 60),
+                "{width}:\n{text}"
+            );
+        }
+        let narrow = plan_text(HEADER, &lines, 65.0, Some(44));
+        assert!(narrow.contains("do what late…") || narrow.contains("do what la"), "{narrow}");
     }
 }

@@ -50,6 +50,7 @@ pub(super) fn retry(step: &str, attempt: u32, class: &str, error: &str) -> Event
 pub(super) fn finished(outcome: &str, steps: usize, done: usize, warnings: usize) -> Event {
     let good = outcome == "succeeded";
     Event::RunFinished(RunFinished {
+        over: good,
         outcome: outcome.to_owned(),
         steps,
         done,

@@ -76,6 +76,40 @@ pub(super) fn table(rows: &[Vec<String>]) -> String {
     out
 }
 
+/// The text with lines no wider than this, broken at spaces. What goes on hangs under the line's last column (after the last two
+/// spaces in a row), or by two under its first word. A word that is wider than a line stays whole, to be copied whole.
+pub fn fit(text: &str, width: usize) -> String {
+    let mut out: Vec<String> = Vec::new();
+    for line in text.split('\n') {
+        let room = width.max(20);
+        let (mut now, mut fresh) = (String::new(), true);
+        let hang = " ".repeat(hang(line, room));
+        for (i, word) in line.split(' ').enumerate() {
+            let wider = now.chars().count() + 1 + word.chars().count() > room;
+            if wider && !fresh && !word.is_empty() {
+                out.push(std::mem::replace(&mut now, hang.clone()).trim_end().to_owned());
+            } else if i > 0 {
+                now.push(' ');
+            }
+            fresh = fresh && word.is_empty();
+            now.push_str(word);
+        }
+        out.push(now);
+    }
+    out.join("\n")
+}
+
+/// Where what goes on after a line's break begins.
+fn hang(line: &str, width: usize) -> usize {
+    let column = line.rfind("  ").map_or(0, |at| line.get(..at + 2).unwrap_or_default().chars().count());
+    let first = line.chars().take_while(|c| *c == ' ').count() + 2;
+    if (1..=width * 2 / 3).contains(&column) && column >= first {
+        column
+    } else {
+        first.min(width / 2)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,5 +143,22 @@ mod tests {
     fn a_long_text_is_cut_at_characters() {
         assert_eq!(cut("日本語", 3), "日本語");
         assert_eq!(cut("日本語語", 3), "日本…");
+    }
+
+    #[test]
+    fn long_lines_are_broken_at_spaces_and_hang_under_their_last_column() {
+        let text = "  fenced        demo-old is off, still costs, and its disk is full of secrets\nshort\n\na sentence that is \
+                    longer than forty characters is wide\n  journal  state/sandbox/demo/abcdefghijkl/journal.jsonl and more";
+        insta::assert_snapshot!(fit(text, 40), @r#"
+          fenced        demo-old is off, still
+                        costs, and its disk is
+                        full of secrets
+        short
+
+        a sentence that is longer than forty
+          characters is wide
+          journal  state/sandbox/demo/abcdefghijkl/journal.jsonl
+                   and more
+        "#);
     }
 }

@@ -159,14 +159,19 @@ impl Served {
         Some((model.kubeconfig(&uid)?.to_owned(), Addresses::sandbox().reach(node.into(), 6443)))
     }
 
-    /// Puts the world into a disaster. What was there before is gone.
+    /// Puts the world into a disaster. What was there before is gone, but for planned faults.
     pub fn break_into(&mut self, disaster: &str) -> Result<(), String> {
         let start = Start { now: self.setting.clock.now(), ..self.start.clone() };
-        let world = match disaster {
+        let mut world = match disaster {
             "total-loss" => Model::total_loss(&self.setting.settings, &start, Loss::Off),
             other => return Err(format!("unknown disaster {other}; known is: total-loss")),
         };
-        *lock(&self.model) = world;
+        {
+            let mut model = lock(&self.model);
+            // What was planned for the outside is to happen in what comes, or nobody could plan it before a run begins.
+            world.faults = std::mem::take(&mut model.faults);
+            *model = world;
+        }
         self.prepare();
         Ok(())
     }

@@ -11,6 +11,11 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> Duration;
     /// Returns after this much of the clock's time.
     async fn sleep(&self, time: Duration);
+    /// Returns when a deadline of this much of the clock's time is over. A clock that runs faster than the wall's adds wall time
+    /// for what does not run faster with it.
+    async fn deadline(&self, time: Duration) {
+        self.sleep(time).await;
+    }
     /// How many clock seconds pass in a wall second.
     fn factor(&self) -> f64 {
         1.0

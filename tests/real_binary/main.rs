@@ -11,6 +11,8 @@
 mod canary;
 mod judged;
 mod place;
+mod sandbox_life;
+mod signals;
 
 use nix::sys::signal::Signal;
 use place::{Ended, Place};

@@ -78,6 +78,36 @@ impl Place {
     pub fn last_event(&self) -> Option<Value> {
         self.json(&["status", "--json"])["events"].as_array().map(|events| events.last().unwrap()["event"].clone())
     }
+    /// The card of the running sandbox.
+    pub fn card(&self) -> Value {
+        serde_json::from_slice(&std::fs::read(self.path().join("state/sandbox/honeydue/sandbox.json")).unwrap())
+            .unwrap()
+    }
+    /// Tells the running sandbox something through its control door.
+    pub fn control(&self, path: &str, body: &Value) -> Value {
+        let card = self.card();
+        let (base, token) = (card["control"].as_str().unwrap(), card["control_token"].as_str().unwrap());
+        let request = reqwest::Client::builder().no_proxy().build().unwrap().post(format!("{base}{path}"));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let reply = runtime.block_on(async {
+            request.bearer_auth(token).json(body).send().await.unwrap().error_for_status().unwrap().json().await
+        });
+        reply.unwrap()
+    }
+    /// The sandboxes of this place that live.
+    pub fn sandboxes(&self) -> Vec<u32> {
+        let here = self.path().display().to_string();
+        let serves = |line: &str| line.contains(&here) && line.contains("\0serve\0");
+        processes().into_iter().filter(|(_, line)| serves(line)).map(|(pid, _)| pid).collect()
+    }
+    /// Waits for something that is no event.
+    pub fn until(&self, what: &str, is_so: impl Fn() -> bool) {
+        let begun = Instant::now();
+        while !is_so() {
+            assert!(begun.elapsed() < DEADLINE, "never: {what}");
+            std::thread::sleep(LOOK);
+        }
+    }
     /// Three new nodes and three old ones, no more; each host's records on exactly the three new ones.
     pub fn is_as_wanted(&self) {
         let world = self.json(&["sandbox", "status", "--json"])["world"].clone();
@@ -119,10 +149,17 @@ impl Running {
     }
     /// Waits until stdout has this text; false where the process ended without it.
     pub fn said(&mut self, text: &str) -> bool {
+        self.wrote("out", text)
+    }
+    /// The same for stderr.
+    pub fn complained(&mut self, text: &str) -> bool {
+        self.wrote("err", text)
+    }
+    fn wrote(&mut self, to: &str, text: &str) -> bool {
         let begun = Instant::now();
         loop {
             let ended = self.ended();
-            if std::fs::read_to_string(self.file("out")).unwrap().contains(text) {
+            if std::fs::read_to_string(self.file(to)).unwrap().contains(text) {
                 return true;
             }
             if ended {

@@ -1,9 +1,11 @@
 //! Faults planned for the outside. Each counts how often it fired, so that a test can insist that it did.
 
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// What goes wrong.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum FaultKind {
     /// Applied, and the reply never arrives.
     LostReply,
@@ -63,7 +65,8 @@ impl FaultKind {
 }
 
 /// Which calls a fault concerns.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Matcher {
     /// The operation; a `*` at its end stands for any rest. `cloud.server.{create,get,update,delete,poweroff,poweron,protect}`,
     /// `cloud.servers.list`, `cloud.{ssh_key,network,firewall,placement_group}.{create,get,update,delete}` and `...s.list`,
@@ -103,7 +106,8 @@ impl Matcher {
 }
 
 /// How often a fault fires.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Times {
     /// This often.
     Times(u32),
@@ -112,7 +116,8 @@ pub enum Times {
 }
 
 /// One planned fault.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Fault {
     /// Which calls.
     pub on: Matcher,
@@ -134,7 +139,7 @@ impl Fault {
 }
 
 /// Names a planned fault.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct FaultId(usize);
 
 #[derive(Debug, Clone)]

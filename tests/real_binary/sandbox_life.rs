@@ -1,0 +1,71 @@
+//! A sandbox is found by whoever needs it, however the one who started it died; and it does not outlive its state directory.
+
+use super::place::{processes, Place};
+use nix::sys::signal::Signal;
+use std::path::Path;
+
+/// Whether processes can be looked at; says so where not.
+fn can_look() -> bool {
+    let can = Path::new("/proc/self").exists();
+    if !can {
+        println!("skipped: no /proc, other processes cannot be looked at");
+    }
+    can
+}
+
+#[test]
+fn a_sandbox_whose_starter_was_killed_is_found_by_the_next_and_stays_the_only_one() {
+    if !can_look() {
+        return;
+    }
+    let place = Place::new(&[]);
+    let starter = place.start("starter", &["sandbox", "start"]);
+    // Killed between the start of the sandbox's process and its card, most of the time: it has hardly begun.
+    place.until("a sandbox's process", || !place.sandboxes().is_empty());
+    starter.signal(Signal::SIGKILL);
+    starter.end();
+    let left = place.sandboxes();
+    assert_eq!(left.len(), 1);
+    let next = place.run("next", &["sandbox", "start"]);
+    assert!(next.status.success(), "{}", next.stderr);
+    assert_eq!((place.sandboxes(), place.card()["pid"].as_u64()), (left.clone(), Some(left[0].into())));
+}
+
+#[test]
+fn of_many_that_start_a_sandbox_at_once_one_does_and_all_find_it() {
+    if !can_look() {
+        return;
+    }
+    let place = Place::new(&[]);
+    let starters: Vec<_> = (0..4).map(|n| place.start(&format!("starter{n}"), &["sandbox", "start"])).collect();
+    let said: Vec<_> = starters.into_iter().map(super::place::Running::end).collect();
+    let card = place.card();
+    for end in &said {
+        assert!(end.status.success(), "{}", end.stderr);
+        assert!(end.stdout.contains(card["uid"].as_str().unwrap()), "another sandbox: {}", end.stdout);
+    }
+    // Those who came second have been told so by the lock, and end.
+    let only = vec![u32::try_from(card["pid"].as_u64().unwrap()).unwrap()];
+    place.until("one sandbox alone", || place.sandboxes() == only);
+    let second = place.run("second", &["sandbox", "serve"]);
+    assert_eq!(second.status.code(), Some(5), "{}", second.stderr);
+    assert!(second.stderr.contains(&only[0].to_string()), "{}", second.stderr);
+}
+
+#[test]
+fn a_sandbox_ends_with_its_state_directory() {
+    if !can_look() {
+        return;
+    }
+    let place = Place::new(&[]);
+    assert!(place.run("start", &["sandbox", "start"]).status.success());
+    let first = place.sandboxes();
+    assert_eq!(first.len(), 1);
+    std::fs::remove_dir_all(place.path().join("state")).unwrap();
+    // A new one may start at once; the old one goes by itself and leaves the new one's card alone.
+    assert!(place.run("again", &["sandbox", "start"]).status.success());
+    place.until("the end of the first sandbox", || !processes().iter().any(|(pid, _)| first.contains(pid)));
+    assert_eq!(place.sandboxes(), vec![u32::try_from(place.card()["pid"].as_u64().unwrap()).unwrap()]);
+    assert!(place.run("stop", &["sandbox", "stop"]).status.success());
+    place.until("the end of the second sandbox", || place.sandboxes().is_empty());
+}
