@@ -3,9 +3,9 @@
 use super::args::Global;
 use super::exit::{Exit, Stop};
 use super::worlds::{self, Environment};
-use super::{card, commands, prepare, runs};
+use super::{card, commands, kept, prepare, runs};
 use crate::actions::FactKind;
-use crate::world::{Host, NobodyThere, Secret, WorldKind};
+use crate::world::{Host, NobodyThere, WorldKind};
 use std::process::Stdio;
 use std::sync::Arc;
 
@@ -15,8 +15,9 @@ const SERVER_NAME: &str = "127.0.0.1";
 /// Runs kubectl with these arguments; ends with its exit code where it has one that relight has too, else 1.
 pub async fn kubectl(global: &Global, environment: &Environment, args: &[String]) -> Result<Exit, Stop> {
     let settings = prepare::settings(global)?;
+    kept::leftovers(global, &settings).await?;
     let mut all = runs::all(&global.state, &commands::kinds(global), &settings.cluster)?;
-    all.retain(|run| run.directory.join("secrets/kubeconfig").exists());
+    all.retain(|run| kept::has(run, kept::KUBECONFIG));
     let none = || Stop::usage("no run has fetched a kubeconfig yet", "`relight rebuild` makes a cluster");
     let run = all.pop().ok_or_else(none)?;
     let uid = run.state.started.as_ref().map(|s| s.world_uid.clone()).unwrap_or_default();
@@ -25,19 +26,17 @@ pub async fn kubectl(global: &Global, environment: &Environment, args: &[String]
         _ => None,
     };
     let world = worlds::world(&settings, environment, card.as_ref(), &run.directory, Arc::new(NobodyThere))?;
-    let missing = |what: &str| Stop::usage(format!("run {} knows no {what}", run.id), "`relight resume` finishes it");
     let first = settings.first().map(|n| n.key.clone()).unwrap_or_default();
-    let read = |name: &str| std::fs::read(run.directory.join(name));
     let facts = &run.state.facts;
     let host = Host {
         address: facts.address(FactKind::NodeAddress, &first)?,
         user: settings.cloud.user.clone(),
         host_keys: vec![facts.text(FactKind::HostKey, Some(&first))?.to_owned()],
-        identity: Secret::new(read("secrets/ssh_ed25519").map_err(|_| missing("SSH key"))?),
+        identity: kept::secret(&run, kept::IDENTITY, &settings, environment).await?,
     };
     let tunnel = world.shell.tunnel(&host, 6443).await?;
-    let kubeconfig = read("secrets/kubeconfig").map_err(|_| missing("kubeconfig"))?;
-    let kubeconfig = pointed(&kubeconfig, &tunnel.to_string(), &settings.cluster)?;
+    let kubeconfig = kept::secret(&run, kept::KUBECONFIG, &settings, environment).await?;
+    let kubeconfig = pointed(kubeconfig.expose(), &tunnel.to_string(), &settings.cluster)?;
     let file = tempfile::Builder::new().prefix("relight-kubeconfig").tempfile();
     let file = file.and_then(|file| std::fs::write(file.path(), kubeconfig).map(|()| file));
     let file = file.map_err(|e| Stop::usage(format!("no temporary file: {e}"), ""))?;

@@ -13,6 +13,7 @@ mod drawing;
 mod drive;
 mod entry;
 mod exit;
+mod kept;
 mod kubectl;
 mod look;
 mod person;

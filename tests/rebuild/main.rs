@@ -13,6 +13,7 @@
 
 mod fail_each_step;
 mod happy;
+mod kept_secrets;
 mod kill_anywhere;
 mod life;
 mod wrong_hands;
