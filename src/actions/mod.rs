@@ -14,6 +14,7 @@ mod k3s;
 mod manifests;
 mod node;
 mod old;
+mod patience;
 mod preflight;
 mod rank;
 mod registry;
@@ -24,4 +25,5 @@ mod verify;
 
 pub use action::*;
 pub use fact::{Fact, FactKind, Facts};
+pub use preflight::secret_sources;
 pub use registry::{action, NAMES};

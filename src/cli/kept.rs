@@ -20,12 +20,7 @@ pub fn has(run: &KeptRun, name: &str) -> bool {
 }
 
 /// A secret of a run: plain while the run is unfinished, or without `recipients`; else decrypted in memory.
-pub async fn secret(
-    run: &KeptRun,
-    name: &str,
-    settings: &Settings,
-    environment: &Environment,
-) -> Result<Secret, Stop> {
+pub async fn secret(run: &KeptRun, name: &str, settings: &Settings, environment: &Environment) -> Result<Secret, Stop> {
     let unreadable = |path: &std::path::Path, e: &std::io::Error| {
         Stop::usage(format!("{}: {e}", path.display()), "make the state directory readable")
     };
@@ -84,7 +79,9 @@ pub async fn leftovers(global: &Global, settings: &Settings) -> Result<(), Stop>
             .map_err(|e| Stop::usage(format!("{place}: {e}"), "make the state directory writable"))?;
         match seal(&files, &settings.recipients).await? {
             0 => {}
-            count => eprintln!("{count} secrets of run {} lay plain in {place}/secrets; they are encrypted now", run.id),
+            count => {
+                eprintln!("{count} secrets of run {} lay plain in {place}/secrets; they are encrypted now", run.id)
+            }
         }
     }
     Ok(())

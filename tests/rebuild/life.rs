@@ -7,7 +7,9 @@ use relight::engine::{
     JOURNAL,
 };
 use relight::playbook::{Plan, Source};
-use relight::sandbox::doors::direct::{DirectFiles, GeneratedSecrets, Keep, Outside, Sandbox, ScriptedPerson, Tripwire};
+use relight::sandbox::doors::direct::{
+    DirectFiles, GeneratedSecrets, Keep, Outside, Sandbox, ScriptedPerson, Tripwire,
+};
 use relight::sandbox::model::{lock, Loss, Model, Start};
 use relight::world::{millis, Person, SecretSource};
 use std::path::Path;
