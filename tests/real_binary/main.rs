@@ -9,6 +9,7 @@
 )]
 
 mod canary;
+mod keeping;
 mod place;
 
 use nix::sys::signal::Signal;
