@@ -56,6 +56,12 @@ impl Files for Memory {
     async fn write(&self, path: &str, _bytes: &[u8]) -> io::Result<()> {
         panic!("the journal is never written as a whole: {path}")
     }
+    async fn list(&self, directory: &str) -> io::Result<Vec<String>> {
+        panic!("the journal lists nothing: {directory}")
+    }
+    async fn remove(&self, path: &str) -> io::Result<()> {
+        panic!("the journal is never removed: {path}")
+    }
     fn place(&self) -> String {
         "memory".to_owned()
     }

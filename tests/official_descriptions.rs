@@ -148,6 +148,8 @@ async fn live_a_whole_life(cloud: &dyn Cloud, reader: &dyn Cloud, clock: &dyn Cl
     let types = cloud.server_types(&["cx33".into(), "cax21".into()]).await.unwrap();
     assert_eq!(types.len(), 2);
     assert!(types.iter().all(|t| t.locations.iter().all(|l| l.available && l.monthly > 0.0)));
+    let prices = cloud.prices().await.unwrap();
+    assert!(prices.server_types.len() > 2 && prices.primary_ipv4.contains_key("nbg1"), "{prices:?}");
     assert!(cloud.image_exists("ubuntu-24.04", "x86").await.unwrap());
     assert!(!cloud.image_exists("ubuntu-99.04", "arm").await.unwrap());
     assert_eq!(cloud.primary_ip_count().await.unwrap(), 0);

@@ -113,6 +113,9 @@ pub trait Effects: Send + Sync {
     async fn permit(&self, target: Target, what: &str) -> Result<Permit>;
     /// Tells what is going on inside a long apply. May be dropped.
     fn progress(&self, text: &str);
+    /// Something that stops nothing and that a person should know: it is kept with the step's result. Told by a check, it counts
+    /// until the next one.
+    fn note(&self, text: &str);
 }
 
 /// What one execution of one step is told.

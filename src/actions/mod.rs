@@ -15,6 +15,7 @@ mod k3s;
 mod manifests;
 mod node;
 mod old;
+mod patience;
 mod preflight;
 mod rank;
 mod registry;
@@ -25,4 +26,5 @@ mod verify;
 
 pub use action::*;
 pub use fact::{Fact, FactKind, Facts};
+pub use preflight::secret_sources;
 pub use registry::{action, NAMES};

@@ -2,6 +2,7 @@
 
 use super::fence::fenced;
 use super::node::node_name;
+use super::patience::patiently;
 use super::{Action, Check, FactKind, Facts, Mode, Place, StepContext};
 use crate::world::{self, Class, Error, Get, Result, Server, ServerStatus, Target};
 use async_trait::async_trait;
@@ -16,10 +17,21 @@ impl Dead {
     /// Old servers by label, and servers of the project that DNS points at, whatever their labels.
     async fn suspects(cx: &StepContext<'_>) -> Result<Vec<Server>> {
         let dns = &cx.settings().dns;
-        let records = match cx.world.dns.zone(&dns.zone).await {
-            Ok(Some(zone)) => cx.world.dns.records(&zone, &dns.hosts).await?,
-            Ok(None) => Vec::new(),
-            Err(error) if error.class == Class::Transient => Vec::new(),
+        let asked = patiently(cx, || async {
+            match cx.world.dns.zone(&dns.zone).await? {
+                Some(zone) => cx.world.dns.records(&zone, &dns.hosts).await,
+                None => Ok(Vec::new()),
+            }
+        });
+        let records = match asked.await {
+            Ok(records) => records,
+            Err(error) if matches!(error.class, Class::Transient | Class::Unknown) => {
+                cx.effects.note(&format!(
+                    "Cloudflare cannot be asked now ({}): only servers with this cluster's labels were looked at",
+                    error.what
+                ));
+                Vec::new()
+            }
             Err(error) => return Err(error),
         };
         let pointed: BTreeSet<String> = records.into_iter().map(|r| r.content).collect();

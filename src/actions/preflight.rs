@@ -1,6 +1,7 @@
 //! `preflight.check`: everything that can be known to be wrong before anything is touched, all findings at once.
 
 use super::manifests::manifests;
+use super::patience::patiently;
 use super::{Action, Check, FactKind, Facts, Place, StepContext};
 use crate::config::{SecretContent, Settings};
 use crate::world::{self, Class, Error, Result, SecretFrom, ServerType, ThingKind};
@@ -39,8 +40,8 @@ impl Findings {
     }
 }
 
-/// Every source of a secret that the run will need.
-pub(super) fn sources(settings: &Settings) -> Vec<(String, SecretFrom)> {
+/// Every source of a secret that a run will need, with what it is for.
+pub fn secret_sources(settings: &Settings) -> Vec<(String, SecretFrom)> {
     let mut all = Vec::new();
     for secret in &settings.secrets {
         let title = format!("{}/{}", secret.namespace, secret.name);
@@ -59,10 +60,14 @@ pub(super) fn sources(settings: &Settings) -> Vec<(String, SecretFrom)> {
 }
 
 async fn local(cx: &StepContext<'_>, found: &mut Findings) -> Result<()> {
-    for (title, from) in sources(cx.settings()) {
+    for (title, from) in secret_sources(cx.settings()) {
         if let Err(error) = cx.world.secrets.resolve(&from).await {
             found.problem(format!("secret {title}: {}", error.what), &error.remedy);
         }
+    }
+    let generated = cx.world.secrets.stand_ins();
+    if !generated.is_empty() {
+        found.warnings.push(format!("generated for the sandbox, because it has no value: {}", generated.join(", ")));
     }
     found.take(manifests(&cx.place))?;
     Ok(())
@@ -86,7 +91,13 @@ async fn cloud(cx: &StepContext<'_>, found: &mut Findings) -> Result<()> {
     names(cx, found).await?;
     if let Some(count) = found.take(cloud.primary_ip_count().await)? {
         let after = count + cx.settings().nodes.len();
-        found.warnings.push(format!("the project will hold {after} primary IPs; quotas cannot be asked for"));
+        let servers = found.take(cloud.servers("").await)?.map_or(0, |all| all.len());
+        let nodes = cx.settings().nodes.len();
+        found.warnings.push(format!(
+            "the project holds {servers} servers and {count} primary IPs, with the new nodes {} and {after}: its limits \
+             cannot be asked for, compare them in the console",
+            servers + nodes
+        ));
     }
     Ok(())
 }
@@ -142,6 +153,30 @@ async fn names(cx: &StepContext<'_>, found: &mut Findings) -> Result<()> {
     Ok(())
 }
 
+/// A cluster can be rebuilt while Cloudflare's API is down: only DNS has to wait for it.
+async fn patient_dns(cx: &StepContext<'_>, found: &mut Findings) -> Result<Option<String>> {
+    let asked = patiently(cx, || async {
+        let mut own = Findings::default();
+        let zone = dns(cx, &mut own).await?;
+        Ok((zone, own))
+    });
+    match asked.await {
+        Ok((zone, own)) => {
+            found.problems.extend(own.problems);
+            found.warnings.extend(own.warnings);
+            Ok(zone)
+        }
+        Err(error) if matches!(error.class, Class::Transient | Class::Unknown) => {
+            found.warnings.push(format!(
+                "Cloudflare cannot be asked now ({}): token, zone, SSL mode and records are not checked, and all but DNS goes on",
+                error.what
+            ));
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
 async fn dns(cx: &StepContext<'_>, found: &mut Findings) -> Result<Option<String>> {
     let (api, settings) = (&cx.world.dns, &cx.settings().dns);
     if found.take(api.prove_token().await)?.is_none() {
@@ -186,9 +221,9 @@ impl Action for Preflight {
         let mut found = Findings::default();
         local(cx, &mut found).await?;
         cloud(cx, &mut found).await?;
-        let zone = dns(cx, &mut found).await?;
+        let zone = patient_dns(cx, &mut found).await?;
         for warning in &found.warnings {
-            cx.effects.progress(warning);
+            cx.effects.note(warning);
         }
         if !found.problems.is_empty() {
             return Ok(Check::Refused(found.problems.join("\n")));

@@ -91,7 +91,11 @@ pub enum Command {
         check: bool,
     },
     /// Check configuration, playbooks, manifests and scripts.
-    Validate,
+    Validate {
+        /// Also resolve every secret now, as preflight does: programs run, prompts are put. No value is shown.
+        #[arg(long)]
+        secrets: bool,
+    },
     /// The emulated world.
     Sandbox {
         /// What to do with it.
@@ -103,6 +107,12 @@ pub enum Command {
         /// kubectl's arguments.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
+    },
+    /// Print the cluster's kubeconfig, or merge it into your own.
+    Kubeconfig {
+        /// Merge cluster, user and context into the first file of KUBECONFIG, or ~/.kube/config; everything else in it stays.
+        #[arg(long)]
+        merge: bool,
     },
     /// Print the JSON Schema of relight.yaml.
     Schema,

@@ -8,7 +8,7 @@ use super::exit::{Exit, Stop};
 use super::person::Terminal;
 use super::prepare::{self, Prepared};
 use super::worlds::{self, Environment};
-use super::{commands, runs, sandbox};
+use super::{commands, kept, runs, sandbox};
 use crate::actions::{Mode, RunId};
 use crate::engine::{step_records, Event, Journal, RunStarted, RunState, StepRecord, FORMAT};
 use crate::providers::{Holder, Lock, OsRandom, STATE_LOCKED};
@@ -48,6 +48,7 @@ pub async fn rebuild(global: &Global, environment: &Environment) -> Result<Exit,
     }
     let cluster = prepared.settings.cluster.clone();
     let directory = runs::cluster_directory(&global.state, kind, &cluster);
+    kept::leftovers(global, &prepared.settings).await?;
     let id = prepare::new_run(&OsRandom, Mode::Live);
     let _lock = lock(&directory, &id.id)?;
     let card = match kind {

@@ -45,26 +45,25 @@ pub fn plan_shown(header: &str, prepared: &Prepared, records: &[StepRecord], col
     report::plan_text(header, &lines, prepared.plan.forecast().as_secs_f64(), columns)
 }
 
-/// What the nodes will cost, by the API's prices of the first choice.
+/// What the nodes will cost with their addresses, by the API's prices of the first choice.
 pub async fn cost(world: &World, settings: &Settings) -> String {
-    let types = world.cloud.server_types(&settings.cloud.server_types).await.unwrap_or_default();
-    let first = settings.cloud.server_types.iter().find_map(|name| types.iter().find(|t| t.name == *name));
-    let place =
-        first.and_then(|t| settings.cloud.locations.iter().find_map(|l| t.locations.iter().find(|p| p.location == *l)));
-    match (first, place) {
-        (Some(kind), Some(place)) => {
-            let nodes = settings.nodes.len();
-            let count = f64::from(u32::try_from(nodes).unwrap_or(u32::MAX));
-            format!(
-                "cost: {nodes} x {} in {}: EUR {:.4} an hour, at most EUR {:.2} a month, net",
-                kind.name,
-                place.location,
-                place.hourly * count,
-                place.monthly * count
-            )
-        }
-        _ => "cost: the prices cannot be read now".to_owned(),
-    }
+    let wanted = &settings.cloud;
+    let types = world.cloud.server_types(&wanted.server_types).await.unwrap_or_default();
+    let prices = world.cloud.prices().await.unwrap_or_default();
+    let first = wanted.server_types.iter().find_map(|name| types.iter().find(|t| t.name == *name));
+    let place = first.and_then(|t| wanted.locations.iter().find_map(|l| t.locations.iter().find(|p| p.location == *l)));
+    let (Some(kind), Some(place)) = (first, place) else { return "cost: the prices cannot be read now".to_owned() };
+    let nodes = settings.nodes.len();
+    let count = f64::from(u32::try_from(nodes).unwrap_or(u32::MAX));
+    let address = prices.primary_ipv4.get(&place.location);
+    format!(
+        "cost: {nodes} x {} in {}: EUR {:.4} an hour, at most EUR {:.2} a month, net{}",
+        kind.name,
+        place.location,
+        place.hourly * count,
+        (place.monthly + address.map_or(0.0, |a| a.net)) * count,
+        if address.is_some() { ", addresses included in the month" } else { ", without their addresses" }
+    )
 }
 
 /// `relight plan`, offline.

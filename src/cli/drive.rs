@@ -77,13 +77,17 @@ impl Drive<'_> {
             Exit::Interrupted => ended_by.lock().map_or(Exit::Interrupted, |exit| *exit),
             exit => exit,
         };
-        let text = ending(self.world, &self.prepared.settings, self.id, self.header, &end).await?;
+        let mut text = ending(self.world, &self.prepared.settings, self.id, self.header, &end).await?;
+        let sealed = match end.outcome.as_str() {
+            "succeeded" => super::kept::at_the_end(&*self.world.files, &self.prepared.settings, &mut text).await,
+            _ => Ok(()),
+        };
         if self.json {
             eprint!("{}", fitted(&text, &Term::stderr()));
         } else {
             self.drawing.quiet(&mut || print!("{}", fitted(&text, &Term::stdout())));
         }
-        Ok(exit)
+        sealed.map(|()| exit)
     }
 }
 

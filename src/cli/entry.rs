@@ -83,7 +83,9 @@ async fn command(cli: Cli, environment: &Environment) -> Result<Exit, Stop> {
         Command::Plan { playbook, check: true } => {
             return super::look::plan_check(global, environment, &playbook).await
         }
-        Command::Validate => commands::validate(global)?,
+        Command::Validate { secrets: false } => commands::validate(global)?,
+        Command::Validate { secrets: true } => return super::sources::validate(global, environment).await,
+        Command::Kubeconfig { merge } => super::kubeconfig::kubeconfig(global, environment, merge).await?,
         Command::Sandbox { command } => return sandbox::command(global, &command).await,
         Command::Kubectl { args } => return kubectl::kubectl(global, environment, &args).await,
         Command::Schema => commands::schema(),

@@ -26,6 +26,7 @@ impl Effects for LookOnly {
         Err(Error::fatal(format!("a look must not touch {target}")))
     }
     fn progress(&self, _text: &str) {}
+    fn note(&self, _text: &str) {}
 }
 
 /// Looks at the world step by step, as far as facts allow: a step whose server does not exist cannot be looked at.

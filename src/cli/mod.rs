@@ -14,14 +14,18 @@ mod drawing;
 mod drive;
 mod entry;
 mod exit;
+mod kept;
+mod kubeconfig;
 mod kubectl;
 mod look;
+mod merge;
 mod person;
 mod prepare;
 mod resume;
 mod runs;
 mod sandbox;
 mod serve;
+mod sources;
 mod worlds;
 
 pub use args::Cli;

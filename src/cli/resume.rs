@@ -19,6 +19,7 @@ use std::sync::Arc;
 /// `relight resume [RUN]`.
 pub async fn resume(global: &Global, environment: &Environment, named: Option<&str>) -> Result<Exit, Stop> {
     let settings = prepare::settings(global)?;
+    super::kept::leftovers(global, &settings).await?;
     let kinds = super::commands::kinds(global);
     let kept = runs::unfinished(runs::all(&global.state, &kinds, &settings.cluster)?, named)?;
     let first = kept.state.started.clone().ok_or_else(|| Stop::usage("the run has no first record", ""))?;

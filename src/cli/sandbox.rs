@@ -203,7 +203,7 @@ async fn env(global: &Global, settings: &Settings) -> Result<(), Stop> {
     let text = |key: &str| admin.get(key).and_then(Value::as_str);
     match (text("kubeconfig"), text("server")) {
         (Some(text), Some(server)) => {
-            let text = super::kubectl::pointed(text.as_bytes(), server, &settings.cluster)?;
+            let text = super::kubeconfig::pointed(text.as_bytes(), server, &settings.cluster)?;
             let mut file = std::fs::OpenOptions::new();
             let mut file = file.write(true).create_new(true).mode(0o600).open(&path).map_err(failed)?;
             file.write_all(text.as_bytes()).map_err(failed)?;

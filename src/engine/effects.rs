@@ -7,6 +7,7 @@ use crate::actions::{Effects, Place};
 use crate::world::{Error, Permit, Result, Target, World};
 use async_trait::async_trait;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 use tokio::sync::watch;
 
 /// The code of the error by which an action learns that the run is being stopped.
@@ -23,6 +24,8 @@ pub(super) struct StepEffects<'a> {
     pub(super) attempt: AtomicU32,
     /// Whether an intent was written in this process.
     pub(super) intended: AtomicBool,
+    /// What the step told for its result.
+    pub(super) notes: Mutex<Vec<String>>,
 }
 
 #[async_trait]
@@ -45,5 +48,9 @@ impl Effects for StepEffects<'_> {
 
     fn progress(&self, text: &str) {
         self.journal.progress(self.place.step, text);
+    }
+
+    fn note(&self, text: &str) {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).push(text.to_owned());
     }
 }

@@ -99,7 +99,7 @@ pub enum Event {
         outcome: Outcome,
         /// Its facts, by name: `node.address[node-1]`.
         facts: BTreeMap<String, String>,
-        /// A warning's or an acceptance's reason; else empty.
+        /// A warning's or an acceptance's reason; else what a person should know of it, mostly nothing.
         text: String,
     },
     /// A step ended badly; the run ends, after the steps under way.
@@ -214,6 +214,29 @@ pub struct RunFinished {
     pub first_answer_seconds: Option<f64>,
     /// Clock seconds from the first record until everything was verified.
     pub recovery_seconds: Option<f64>,
+    /// What the cluster's servers cost a month, by the cloud's price list; none where it could not be read, or in an old
+    /// journal.
+    #[serde(default)]
+    pub cost: Option<Cost>,
+}
+
+/// What the cluster's servers cost a month at most, their public addresses included.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Cost {
+    /// `EUR`.
+    pub currency: String,
+    /// The servers that this run made.
+    pub servers: usize,
+    /// What they cost, without VAT.
+    pub monthly_net: f64,
+    /// With VAT.
+    pub monthly_gross: f64,
+    /// The cluster's other servers: fenced ones, which are off and cost all the same until somebody deletes them.
+    pub fenced: usize,
+    /// What those cost, without VAT.
+    pub fenced_monthly_net: f64,
+    /// With VAT.
+    pub fenced_monthly_gross: f64,
 }
 
 /// What a run tells whoever draws it.

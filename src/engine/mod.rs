@@ -12,6 +12,7 @@
 //! The engine knows no provider: what an error means is said by its class, what a step does by its action, what a run may
 //! touch by the guard.
 
+mod cost;
 mod effects;
 mod event;
 mod fold;

@@ -1,5 +1,6 @@
 //! Runs a plan: every step whose needs are met runs at once; what fails stops only what needs it.
 
+use super::cost;
 use super::event::{Event, Outcome, RunFinished, StepRecord};
 use super::fold::{fact_record, RunState};
 use super::journal::{Broken, Journal};
@@ -100,7 +101,10 @@ impl Run<'_> {
         for (id, at) in finished {
             self.memory.finished.entry(id).or_insert((Outcome::Done, at));
         }
-        let end = self.end(&score);
+        let mut end = self.end(&score);
+        if end.outcome != Why::Interrupted.word() {
+            end.cost = cost::now(self.world, &self.settings.cluster, &self.id.id, self.settings.timeouts.probe).await;
+        }
         self.journal.append(Event::RunFinished(end.clone())).await?;
         Ok(end)
     }
@@ -149,6 +153,7 @@ impl Run<'_> {
             warnings: score.warnings,
             journal: self.world.files.place(),
             first_answer_seconds: milestone("first_answer"),
+            cost: None,
             recovery_seconds: (outcome == "succeeded").then(|| milestone("recovered").unwrap_or(since.as_secs_f64())),
         }
     }

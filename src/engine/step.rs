@@ -9,7 +9,7 @@ use crate::actions::{Check, Facts, Place, StepContext};
 use crate::playbook::Step;
 use crate::world::{Class, Error, Result as WorldResult, World};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -131,6 +131,7 @@ impl StepRun<'_> {
             stop: self.stop.clone(),
             attempt: AtomicU32::new(tries.attempt),
             intended: AtomicBool::new(false),
+            notes: Mutex::default(),
         };
         let last = Mutex::new(String::new());
         let cx = StepContext { place: self.place, world: self.world, facts: &self.facts, effects: &effects };
@@ -196,11 +197,15 @@ impl StepRun<'_> {
         };
         let mut applied = false;
         loop {
+            effects.notes.lock().unwrap_or_else(PoisonError::into_inner).clear();
             let Some(found) = self.look(cx, std::mem::take(&mut applied)).await else {
                 return Ok(Turn::End(interrupted()));
             };
             let error = match found {
-                Ok(Check::Done(facts)) => return self.done(tries, facts).await.map(Turn::End),
+                Ok(Check::Done(facts)) => {
+                    let notes = effects.notes.lock().unwrap_or_else(PoisonError::into_inner).join("; ");
+                    return self.done(tries, facts, notes).await.map(Turn::End);
+                }
                 Ok(Check::Refused(text)) => return self.refused(text).await,
                 Ok(Check::Pending(text)) => {
                     note(&text, true);
@@ -275,7 +280,7 @@ impl StepRun<'_> {
         Ok(None)
     }
 
-    async fn done(&self, tries: &Tries, facts: Facts) -> Result<StepEnd, Broken> {
+    async fn done(&self, tries: &Tries, facts: Facts, text: String) -> Result<StepEnd, Broken> {
         let outcome = match (tries.unknown, tries.acted) {
             (true, _) => Outcome::Adopted,
             (false, true) => Outcome::Done,
@@ -285,7 +290,7 @@ impl StepRun<'_> {
         if outcome == Outcome::Adopted {
             self.checked(Found::Done, "the outcome was unknown; a look shows that it is done").await?;
         }
-        Ok(StepEnd::Finished { outcome, facts, text: String::new() })
+        Ok(StepEnd::Finished { outcome, facts, text })
     }
 
     async fn refused(&self, text: String) -> Result<Turn, Broken> {

@@ -110,6 +110,32 @@ impl Inner {
         sync_name(&place)
     }
 
+    fn list(&self, directory: &str) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        let entries = match std::fs::read_dir(self.place(directory)?) {
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(names),
+            entries => entries?,
+        };
+        for entry in entries {
+            let entry = entry?;
+            if !entry.file_type()?.is_dir() {
+                names.push(entry.file_name().to_string_lossy().into_owned());
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    fn remove(&self, path: &str) -> io::Result<()> {
+        let place = self.place(path)?;
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(path);
+        match std::fs::remove_file(&place) {
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
+            Err(e) => Err(e),
+            Ok(()) => sync_name(&place),
+        }
+    }
+
     fn cut(&self, path: &str, length: u64) -> io::Result<()> {
         let file = OpenOptions::new().write(true).open(self.place(path)?)?;
         if length > file.metadata()?.len() {
@@ -146,6 +172,14 @@ impl Files for RunFiles {
     async fn write(&self, path: &str, bytes: &[u8]) -> io::Result<()> {
         let (path, bytes) = (path.to_owned(), bytes.to_vec());
         self.blocking(move |inner| inner.write(&path, &bytes)).await
+    }
+    async fn list(&self, directory: &str) -> io::Result<Vec<String>> {
+        let directory = directory.to_owned();
+        self.blocking(move |inner| inner.list(&directory)).await
+    }
+    async fn remove(&self, path: &str) -> io::Result<()> {
+        let path = path.to_owned();
+        self.blocking(move |inner| inner.remove(&path)).await
     }
     fn place(&self) -> String {
         self.0.root.display().to_string()
@@ -222,6 +256,21 @@ mod tests {
             assert!(files.read(path).await.is_err(), "{path}");
         }
         assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_is_removed_is_listed_no_more_and_may_be_removed_again() {
+        let place = tempfile::tempdir().unwrap();
+        let files = RunFiles::open(place.path()).unwrap();
+        assert!(files.list("secrets").await.unwrap().is_empty());
+        for name in ["secrets/b", "secrets/a"] {
+            files.write(name, b"x").await.unwrap();
+        }
+        assert_eq!(files.list("secrets").await.unwrap(), ["a", "b"]);
+        files.remove("secrets/a").await.unwrap();
+        files.remove("secrets/a").await.unwrap();
+        assert_eq!(files.list("secrets").await.unwrap(), ["b"]);
+        assert!(files.remove("../x").await.is_err() && files.list("..").await.is_err());
     }
 
     #[tokio::test]

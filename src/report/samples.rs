@@ -1,6 +1,6 @@
 //! Events of a small run, for the tests of this room.
 
-use crate::engine::{Event, Found, Listener, Outcome, RunFinished, RunStarted, StepRecord, Told};
+use crate::engine::{Cost, Event, Found, Listener, Outcome, RunFinished, RunStarted, StepRecord, Told};
 use indicatif::TermLike;
 use std::collections::BTreeMap;
 use std::io;
@@ -58,6 +58,15 @@ pub(super) fn finished(outcome: &str, steps: usize, done: usize, warnings: usize
         journal: "state/sandbox/demo/abcdefghijkl/journal.jsonl".to_owned(),
         first_answer_seconds: good.then_some(95.0),
         recovery_seconds: good.then_some(130.5),
+        cost: good.then(|| Cost {
+            currency: "EUR".to_owned(),
+            servers: 2,
+            monthly_net: 13.98,
+            monthly_gross: 16.636_2,
+            fenced: 1,
+            fenced_monthly_net: 6.99,
+            fenced_monthly_gross: 8.318_1,
+        }),
     })
 }
 

@@ -58,10 +58,25 @@ fn facts(board: &Board) -> String {
     if !settled.is_empty() {
         row("unknown outcomes", settled.join(", "));
     }
+    if let Some(cost) = board.finished.as_ref().and_then(|e| e.cost.as_ref()) {
+        row("costs", month(&cost.currency, cost.servers, cost.monthly_net, cost.monthly_gross));
+        if cost.fenced > 0 {
+            let text = month(&cost.currency, cost.fenced, cost.fenced_monthly_net, cost.fenced_monthly_gross);
+            row("fenced cost", format!("{text}, until they are deleted"));
+        }
+    } else if board.finished.as_ref().is_some_and(|e| e.outcome == "succeeded") {
+        row("costs", "the cloud's price list could not be read".to_owned());
+    }
     if let Some(end) = board.finished.as_ref().filter(|e| !e.journal.is_empty()) {
         row("journal", plain(&end.journal));
     }
     table(&rows)
+}
+
+/// `EUR 20.97 a month, EUR 24.95 with VAT: 3 servers`.
+fn month(currency: &str, servers: usize, net: f64, gross: f64) -> String {
+    let currency = plain(currency);
+    format!("{currency} {net:.2} a month, {currency} {gross:.2} with VAT: {}", count(servers, "server"))
 }
 
 fn taken_up(resumed: usize) -> String {
@@ -114,6 +129,10 @@ pub(super) fn reasons(board: &Board) -> String {
     };
     for line in board.steps.iter().filter(|l| l.state == State::Ended(Outcome::Warning)) {
         push(format!("\nWarning: {}: {}", line.id, line.note));
+    }
+    let well = [Outcome::Done, Outcome::Already, Outcome::Adopted].map(State::Ended);
+    for line in board.steps.iter().filter(|l| well.contains(&l.state) && !l.note.is_empty()) {
+        push(format!("\nNote: {}: {}", line.id, line.note));
     }
     for (line, failure) in board.steps.iter().filter_map(|l| Some((l, l.failure.as_ref()?))) {
         push(format!("\n{}: {}: {}", line.id, why_in_words(&failure.why), failure.error));
@@ -173,6 +192,8 @@ mod tests {
           ran for             2m 11s
           steps               5 steps: 2 done, 1 already as wanted, 1 adopted, 1 with a warning
           unknown outcomes    server[node-2] (a look found it done)
+          costs               EUR 13.98 a month, EUR 16.64 with VAT: 2 servers
+          fenced cost         EUR 6.99 a month, EUR 8.32 with VAT: 1 server, until they are deleted
           journal             state/sandbox/demo/abcdefghijkl/journal.jsonl
 
         Warning: late: no package mirror answers

@@ -2,6 +2,7 @@
 
 use super::{Labels, Permit, Result};
 use async_trait::async_trait;
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 /// A server's life, as the cloud tells it.
@@ -186,6 +187,38 @@ pub struct TypeInLocation {
     pub monthly: f64,
 }
 
+/// An amount, as the price list has it: the currency is the list's.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Amount {
+    /// Without VAT.
+    pub net: f64,
+    /// With the VAT of whoever owns the project.
+    pub gross: f64,
+}
+
+/// What things cost a month at most.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct PriceList {
+    /// `EUR`.
+    pub currency: String,
+    /// Server types, by name and location.
+    pub server_types: BTreeMap<(String, String), Amount>,
+    /// A primary IPv4 address, by location.
+    pub primary_ipv4: BTreeMap<String, Amount>,
+}
+
+impl PriceList {
+    /// What a server costs a month with its address; `None` where the list does not have it.
+    pub fn server(&self, server: &Server) -> Option<Amount> {
+        let own = self.server_types.get(&(server.server_type.clone(), server.location.clone()))?;
+        let address = match server.public_ip {
+            Some(_) => *self.primary_ipv4.get(&server.location)?,
+            None => Amount::default(),
+        };
+        Some(Amount { net: own.net + address.net, gross: own.gross + address.gross })
+    }
+}
+
 /// Hetzner Cloud. A token belongs to one project, so a value of this trait is one project.
 ///
 /// Mutating calls return when the cloud's actions that they started have ended, but for [`Cloud::create_server`], which
@@ -224,6 +257,8 @@ pub trait Cloud: Send + Sync {
     async fn delete_thing(&self, permit: &Permit, kind: ThingKind, id: i64) -> Result<()>;
     /// The server types of these names, with stock and prices.
     async fn server_types(&self, names: &[String]) -> Result<Vec<ServerType>>;
+    /// What server types and addresses cost.
+    async fn prices(&self) -> Result<PriceList>;
     /// Whether an image of this name can be ordered for this architecture.
     async fn image_exists(&self, name: &str, architecture: &str) -> Result<bool>;
     /// How many primary IPs the project holds (quotas have no endpoint).

@@ -19,6 +19,10 @@ pub trait Files: Send + Sync {
     async fn cut(&self, path: &str, length: u64) -> io::Result<()>;
     /// Writes a whole file atomically and durably, 0600: temporary file, fsync, rename, fsync of the directory.
     async fn write(&self, path: &str, bytes: &[u8]) -> io::Result<()>;
+    /// The names of the files in a directory of the run, sorted; none where it does not exist.
+    async fn list(&self, directory: &str) -> io::Result<Vec<String>>;
+    /// Removes a file, durably; done where there is none.
+    async fn remove(&self, path: &str) -> io::Result<()>;
     /// The directory, for messages: `state/real/honeydue/abc...`.
     fn place(&self) -> String;
 }

@@ -69,6 +69,10 @@ pub trait SecretSource: Send + Sync {
     /// The value, or an error that names the source and the remedy and never the value. Asked twice for the same source, it
     /// answers from memory: a person is prompted once.
     async fn resolve(&self, from: &SecretFrom) -> Result<Secret>;
+    /// The sources (never the values) for which a stand-in was made so far, sorted: in the sandbox alone.
+    fn stand_ins(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// A source with fixed values: what a test or a generated sandbox secret needs.

@@ -10,6 +10,7 @@
 
 mod canary;
 mod judged;
+mod keeping;
 mod place;
 mod sandbox_life;
 mod signals;

@@ -7,7 +7,9 @@ use relight::engine::{
     JOURNAL,
 };
 use relight::playbook::{Binding, Plan, Source};
-use relight::sandbox::doors::direct::{GeneratedSecrets, Keep, Outside, Sandbox, ScriptedPerson, Tripwire};
+use relight::sandbox::doors::direct::{
+    DirectFiles, GeneratedSecrets, Keep, Outside, Sandbox, ScriptedPerson, Tripwire,
+};
 use relight::sandbox::model::{lock, Loss, Model, Start};
 use relight::world::{millis, Person, SecretSource};
 use std::path::Path;
@@ -24,11 +26,16 @@ pub fn settings() -> Settings {
 
 /// The playbook, expanded for the settings.
 pub fn plan(settings: &Settings, name: &str) -> Plan {
+    let file = Source::embedded().playbook(name).unwrap().unwrap();
+    plan_of(settings, &file.text, &file.file)
+}
+
+/// The same from another text.
+pub fn plan_of(settings: &Settings, text: &str, file: &str) -> Plan {
     let source = Source::embedded();
-    let file = source.playbook(name).unwrap().unwrap();
     let (nodes, default_deadline) = (&settings.nodes, settings.timeouts.step);
     let binding = Binding { nodes, default_deadline, mode: Mode::Live, actions: &|n, p| action(n, p), source: &source };
-    relight::playbook::load(&file.text, &file.file, &binding).unwrap_or_else(|problems| panic!("{problems:?}"))
+    relight::playbook::load(text, file, &binding).unwrap_or_else(|problems| panic!("{problems:?}"))
 }
 
 /// All scripts.
@@ -144,9 +151,21 @@ impl Life {
         let (plan, settings, id, scripts) = (&self.plan, &self.settings, &self.id, &self.scripts);
         let run = Run { world: &world, settings, plan, id, scripts, journal: &journal, memory, stop: stopped };
         match run.execute().await {
-            Ok(end) => End::Finished(end),
+            Ok(end) => {
+                if end.outcome == "succeeded" {
+                    relight::providers::seal(&*world.files, &settings.recipients).await.expect("the disk has room");
+                }
+                End::Finished(end)
+            }
             Err(broken) => End::Broken(broken),
         }
+    }
+
+    /// Encrypts what a kill left of a finished run's plain secrets, as the next command does.
+    pub fn seal(&self) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let files = DirectFiles::new(&self.sandbox.disk, &Tripwire::new());
+        runtime.block_on(relight::providers::seal(&files, &self.settings.recipients)).expect("the disk has room");
     }
 
     fn first_record(&self, uid: &str) -> RunStarted {

@@ -11,9 +11,11 @@
     reason = "a test stops where it fails"
 )]
 
+mod cloudflare_down;
 mod fail_each_step;
 mod happy;
 mod judged;
+mod kept_secrets;
 mod kill_anywhere;
 mod killed_again;
 mod life;

@@ -1,7 +1,7 @@
 //! What is left of the old cluster is fenced before anything else: powered off, or cut off where that cannot be. No two workers.
 
 use crate::judged::{all, finished, from, thinned, Kills, Wanted};
-use crate::life::{End, Life};
+use crate::life::{plan_of, End, Life};
 use crate::living::{alive, one_left, somebody, with_old_firewall, workers};
 use relight::engine::Event;
 use relight::playbook::Source;
@@ -65,10 +65,7 @@ fn without_a_fence_the_ledger_sees_two_workers() {
     let text =
         file.text.replace("old_cluster.fence", "old_cluster.dead").replace("id: fence,", "id: fence, evidence: true,");
     assert_ne!(text.as_str(), &*file.text);
-    let (settings, action) =
-        (&life.settings, |name: &str, with: &serde_json::Value| relight::actions::action(name, with));
-    let plan = relight::playbook::load(&text, &file.file, &settings.nodes, settings.timeouts.step, &action);
-    life.plan = plan.unwrap_or_else(|problems| panic!("{problems:?}"));
+    life.plan = plan_of(&life.settings, &text, &file.file);
     let end = life.process(&Tripwire::new());
     let broken = life.broken_promises();
     assert!(

@@ -2,13 +2,14 @@
 
 use super::actions::Actions;
 use super::api::Api;
+use super::pricing::PricingReply;
 use super::reply::{ServerReply, ThingReply, TypeReply};
 use super::request;
 use crate::config::Timeouts;
 use crate::providers::{Budget, Endpoint};
 use crate::world::{
-    Clock, Cloud, Error, FirewallRule, Labels, Permit, Result, Secret, Server, ServerSpec, ServerType, Target, Thing,
-    ThingKind, ThingSpec,
+    Clock, Cloud, Error, FirewallRule, Labels, Permit, PriceList, Result, Secret, Server, ServerSpec, ServerType,
+    Target, Thing, ThingKind, ThingSpec,
 };
 use async_trait::async_trait;
 use hcloud::models;
@@ -187,6 +188,11 @@ impl Cloud for Hetzner {
     async fn server_types(&self, names: &[String]) -> Result<Vec<ServerType>> {
         let list: Vec<TypeReply> = self.api.all("/server_types", "server_types", &[]).await?;
         Ok(list.into_iter().filter(|reply| names.contains(&reply.name)).map(ServerType::from).collect())
+    }
+
+    async fn prices(&self) -> Result<PriceList> {
+        let reply = self.api.call(Method::GET, "/pricing", &[], None).await?;
+        self.api.part::<PricingReply>(&Method::GET, "/pricing", &reply, "pricing").map(PriceList::from)
     }
 
     async fn image_exists(&self, name: &str, architecture: &str) -> Result<bool> {

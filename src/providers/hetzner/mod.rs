@@ -10,12 +10,13 @@
 //! - it drops the replies' headers, so that neither the rate limit nor the correlation id could be seen;
 //! - its client has no time-out, and its errors print neither code nor message.
 //!
-//! `api` sends one request or reads all pages, `refusal` classes the error codes, `request` and `reply` translate, `actions`
+//! `api` sends one request or reads all pages, `refusal` classes the error codes, `request`, `reply` and `pricing` translate, `actions`
 //! waits for what the cloud does meanwhile, `cloud` is the world's trait.
 
 mod actions;
 mod api;
 mod cloud;
+mod pricing;
 mod refusal;
 mod reply;
 mod request;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use std::net::Ipv4Addr;
 
-fn lenient<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(from: D) -> Result<T, D::Error> {
+pub(super) fn lenient<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(from: D) -> Result<T, D::Error> {
     Ok(Option::<T>::deserialize(from)?.unwrap_or_default())
 }
 
@@ -191,12 +191,16 @@ struct Amount {
 }
 
 /// Prices are decimal texts; a number is read as well.
-fn euro(amount: Option<Amount>) -> f64 {
-    match amount.map(|amount| amount.net) {
-        Some(Value::String(text)) => text.parse().unwrap_or(f64::NAN),
-        Some(Value::Number(number)) => number.as_f64().unwrap_or(f64::NAN),
+pub(super) fn decimal(amount: &Value) -> f64 {
+    match amount {
+        Value::String(text) => text.parse().unwrap_or(f64::NAN),
+        Value::Number(number) => number.as_f64().unwrap_or(f64::NAN),
         _ => f64::NAN,
     }
+}
+
+fn euro(amount: Option<Amount>) -> f64 {
+    amount.map_or(f64::NAN, |amount| decimal(&amount.net))
 }
 
 #[derive(Deserialize)]

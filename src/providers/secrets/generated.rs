@@ -21,10 +21,6 @@ impl Generated {
     pub fn new(inner: Arc<dyn SecretSource>, seed: impl Into<String>) -> Self {
         Self { inner, seed: seed.into(), made: Mutex::default() }
     }
-    /// The sources (never the values) for which something was generated so far, sorted.
-    pub fn made(&self) -> Vec<String> {
-        self.made.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
-    }
 }
 
 #[async_trait]
@@ -39,6 +35,9 @@ impl SecretSource for Generated {
         let digest =
             Sha256::new().chain_update(&self.seed).chain_update([0]).chain_update(format!("{from:?}")).finalize();
         Ok(Secret::new(format!("sandbox-{}", hex::encode(digest))))
+    }
+    fn stand_ins(&self) -> Vec<String> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 }
 
@@ -56,11 +55,11 @@ mod tests {
     async fn only_what_is_missing_is_generated_the_same_each_time_and_told_by_name() {
         let source = generated("one");
         assert_eq!(source.resolve(&SecretFrom::Env("HAVE".into())).await.unwrap().expose(), b"real");
-        assert!(source.made().is_empty());
+        assert!(source.stand_ins().is_empty());
         let missing = SecretFrom::Env("MISSING".into());
         let value = source.resolve(&missing).await.unwrap();
         source.resolve(&SecretFrom::Prompt("Database password".into())).await.unwrap();
-        assert_eq!(source.made(), ["environment variable MISSING", "prompt \"Database password\""]);
+        assert_eq!(source.stand_ins(), ["environment variable MISSING", "prompt \"Database password\""]);
         assert_eq!(generated("one").resolve(&missing).await.unwrap().expose(), value.expose());
         assert_ne!(generated("two").resolve(&missing).await.unwrap().expose(), value.expose());
     }

@@ -1,7 +1,7 @@
 //! Secret values on the operator's machine.
 //!
-//! No error here holds a value, nor a byte of what a program printed: a program that fails may print the very thing it was
-//! asked for. Every source is asked once, and the answer is kept in memory.
+//! No error here holds a value. Of a program that fails the last words on its standard error are shown, because nothing else
+//! says why; never what it printed as the value, and no part of those words that is in the value or in the settings it was given. Every source is asked once, and the answer is kept in memory.
 
 mod command;
 mod generated;

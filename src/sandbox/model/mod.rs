@@ -49,7 +49,7 @@ pub use k3s::ApiState;
 pub use latency::Latency;
 pub use ledger::{Entry, Ledger, LedgerOutcome, Stranger};
 pub use machine::{HostKey, MachineView};
-pub use offer::{Location, Offer, OfferedImage, OfferedType, Sale};
+pub use offer::{gross, Location, Offer, OfferedImage, OfferedType, Sale, IPV4_MONTHLY};
 pub use power::Power;
 pub use random::Seeded;
 pub use reach::Reach;

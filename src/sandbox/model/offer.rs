@@ -17,6 +17,14 @@ pub struct Location {
     pub city: String,
 }
 
+/// What a primary IPv4 address costs a month, net, as the API prints it.
+pub const IPV4_MONTHLY: &str = "0.5000";
+
+/// With German VAT of 19 %.
+pub fn gross(net: f64) -> f64 {
+    net * 1.19
+}
+
 /// Price and stock of a server type in one location.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sale {

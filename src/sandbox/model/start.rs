@@ -112,7 +112,13 @@ impl Model {
         .into();
         let name = format!("{}-{node}", settings.cluster);
         let address = self.place_foreign(LIVE, &name, labels)?;
-        let server = self.projects.first()?.servers.values().find(|s| s.name == name)?.id;
+        let wanted = &settings.cloud;
+        let kind = wanted.server_types.first().and_then(|name| self.offer.types.get(name)).cloned();
+        let place = wanted.locations.first().and_then(|name| self.offer.locations.get(name)).cloned();
+        let old = self.projects.first_mut()?.servers.values_mut().find(|s| s.name == name)?;
+        kind.into_iter().for_each(|kind| old.server_type = kind);
+        place.into_iter().for_each(|place| old.location = place);
+        let server = old.id;
         match loss {
             Loss::Off => {}
             Loss::Dark => self.set_status(0, server, ServerStatus::Running),
@@ -128,7 +134,8 @@ impl Model {
         let address = self.addresses.take()?;
         let (id, ip) = (self.next_id(), self.next_id());
         let server_type = self.offer.types.values().next()?.clone();
-        let location = self.offer.locations.values().next()?.clone();
+        let sold = &server_type.sales.first()?.location;
+        let location = self.offer.locations.get(sold)?.clone();
         let image = self.offer.images.first()?.clone();
         let place = location.name.clone();
         let server = CloudServer {

@@ -2,12 +2,12 @@
 
 use super::entry::{classed, Entry};
 use crate::sandbox::model::{
-    ActionStatus, Answer, ApiError, Caller, CloudAction, CloudServer, CloudThing, Failure, Filter, Model, Offer, Power,
-    ServerOrder, Subnet, ThingState,
+    gross, ActionStatus, Answer, ApiError, Caller, CloudAction, CloudServer, CloudThing, Failure, Filter, Model, Offer,
+    Power, ServerOrder, Subnet, ThingState, IPV4_MONTHLY,
 };
 use crate::world::{
-    Class, Cloud, Error, FirewallRule, Labels, Permit, Result, Server, ServerSpec, ServerType, Target, Thing,
-    ThingKind, ThingSpec, TypeInLocation,
+    Amount, Class, Cloud, Error, FirewallRule, Labels, Permit, PriceList, Result, Server, ServerSpec, ServerType,
+    Target, Thing, ThingKind, ThingSpec, TypeInLocation,
 };
 use async_trait::async_trait;
 use std::time::Duration;
@@ -241,6 +241,9 @@ impl Cloud for DirectCloud {
         let offer = self.read("list server types", Model::read_offer).await?;
         Ok(types(&offer, names))
     }
+    async fn prices(&self) -> Result<PriceList> {
+        self.read("read the price list", Model::read_offer).await.map(|offer| price_list(&offer))
+    }
     async fn image_exists(&self, name: &str, architecture: &str) -> Result<bool> {
         let offer = self.read("list images", Model::read_offer).await?;
         Ok(offer.image(name, architecture).is_some())
@@ -248,6 +251,15 @@ impl Cloud for DirectCloud {
     async fn primary_ip_count(&self) -> Result<usize> {
         self.read("list primary IPs", Model::primary_ips).await.map(|ips| ips.len())
     }
+}
+
+fn price_list(offer: &Offer) -> PriceList {
+    let amount = |net: &str| net.parse().ok().map(|net| Amount { net, gross: gross(net) });
+    let by_type = offer.types.values().flat_map(|t| {
+        t.sales.iter().filter_map(move |s| Some(((t.name.clone(), s.location.clone()), amount(&s.monthly)?)))
+    });
+    let ipv4 = offer.locations.keys().filter_map(|place| Some((place.clone(), amount(IPV4_MONTHLY)?)));
+    PriceList { currency: "EUR".to_owned(), server_types: by_type.collect(), primary_ipv4: ipv4.collect() }
 }
 
 fn types(offer: &Offer, names: &[String]) -> Vec<ServerType> {

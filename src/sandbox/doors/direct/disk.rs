@@ -160,6 +160,20 @@ impl Files for DirectFiles {
         self.wire.point(&format!("after write of {path}")).await;
         Ok(())
     }
+    async fn list(&self, directory: &str) -> io::Result<Vec<String>> {
+        self.wire.alive().await;
+        let below = format!("{directory}/");
+        let names = self.disk.paths().into_iter().filter_map(|path| path.strip_prefix(&below).map(str::to_owned));
+        Ok(names.filter(|name| !name.contains('/')).collect())
+    }
+    async fn remove(&self, path: &str) -> io::Result<()> {
+        self.wire.point(&format!("before remove of {path}")).await;
+        self.disk.counted(|disk| {
+            disk.files.remove(path);
+        })?;
+        self.wire.point(&format!("after remove of {path}")).await;
+        Ok(())
+    }
     fn place(&self) -> String {
         "memory".to_owned()
     }

@@ -1,0 +1,115 @@
+//! `relight kubeconfig`: the cluster's kubeconfig for the operator, printed, or merged into the operator's own when asked.
+
+use super::args::Global;
+use super::exit::Stop;
+use super::merge::{self, Mark};
+use super::runs::KeptRun;
+use super::worlds::Environment;
+use super::{commands, kept, prepare, runs};
+use crate::actions::FactKind;
+use crate::config::Settings;
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::path::PathBuf;
+
+/// What the API server's certificate is checked for: K3s puts it into every certificate that it issues.
+const SERVER_NAME: &str = "127.0.0.1";
+/// The port of the Kubernetes API.
+const API: u16 = 6443;
+
+/// `relight kubeconfig [--merge]`.
+pub async fn kubeconfig(global: &Global, environment: &Environment, merge: bool) -> Result<(), Stop> {
+    let settings = prepare::settings(global)?;
+    kept::leftovers(global, &settings).await?;
+    let all = runs::all(&global.state, &commands::kinds(global), &settings.cluster)?;
+    let uid = |run: &KeptRun| run.state.started.as_ref().map(|s| s.world_uid.clone()).unwrap_or_default();
+    let kept_runs: Vec<_> = all.iter().map(|run| (run.world, uid(run))).collect();
+    let run = last_run(all)?;
+    let text = kept::secret(&run, kept::KUBECONFIG, &settings, environment).await?;
+    let (server, reach) = reached(&settings, &run)?;
+    let text = pointed(text.expose(), &server, &settings.cluster)?;
+    if merge {
+        let known: BTreeSet<String> =
+            kept_runs.into_iter().filter(|(world, _)| *world == run.world).map(|(_, uid)| uid).collect();
+        let mark = Mark { cluster: settings.cluster.clone(), world: run.world.word().to_owned(), uid: uid(&run) };
+        let merged = merge::merge(&files(environment)?, &text, &mark, &known)?;
+        merged.told().iter().for_each(|line| println!("{line}"));
+        println!("use it: kubectl --context {} get nodes", settings.cluster);
+    } else {
+        let yaml = merge::yaml(&text)?;
+        // Whoever reads may be gone.
+        let _ = std::io::stdout().write_all(yaml.as_bytes());
+    }
+    eprintln!("{reach}");
+    Ok(())
+}
+
+/// The newest run that has a kubeconfig.
+pub fn last_run(mut all: Vec<KeptRun>) -> Result<KeptRun, Stop> {
+    all.retain(|run| kept::has(run, kept::KUBECONFIG));
+    let none = || Stop::usage("no run has fetched a kubeconfig yet", "`relight rebuild` makes a cluster");
+    all.pop().ok_or_else(none)
+}
+
+/// The address that the kubeconfig names, and from where it answers.
+fn reached(settings: &Settings, run: &KeptRun) -> Result<(String, String), Stop> {
+    let first = settings.first().map(|n| n.key.clone()).unwrap_or_default();
+    let node = run.state.facts.address(FactKind::NodeAddress, &first)?;
+    let open = &settings.cloud.api_access;
+    if !open.is_empty() {
+        let server = std::net::SocketAddr::new(node, API).to_string();
+        let reach = format!("it names https://{server}, which answers {} alone (`api_access`)", open.join(", "));
+        return Ok((server, reach));
+    }
+    let server = format!("{SERVER_NAME}:{API}");
+    let reach = format!(
+        "it names https://{server}: the API is open to nobody outside (`api_access` is empty), so it needs a tunnel. \
+         `relight kubectl -- ...` makes its own; for other programs, with a key of `ssh_authorized_keys`: \
+         ssh -N -L {API}:{server} {}@{node}",
+        settings.cloud.user
+    );
+    Ok((server, reach))
+}
+
+/// The files that kubectl reads, in its order. Source: kubernetes.io, "Organizing Cluster Access Using kubeconfig Files".
+fn files(environment: &Environment) -> Result<Vec<PathBuf>, Stop> {
+    let text = |name: &str| environment.get(name).and_then(|value| value.expose_str()).unwrap_or_default();
+    let listed: Vec<PathBuf> =
+        std::env::split_paths(text("KUBECONFIG")).filter(|path| !path.as_os_str().is_empty()).collect();
+    if !listed.is_empty() {
+        return Ok(listed);
+    }
+    match text("HOME") {
+        "" => Err(Stop::usage("neither KUBECONFIG nor HOME is set", "export KUBECONFIG with the file to merge into")),
+        home => Ok(vec![PathBuf::from(home).join(".kube").join("config")]),
+    }
+}
+
+/// The kubeconfig with its server replaced structurally, and its names those of the cluster.
+pub fn pointed(kubeconfig: &[u8], server: &str, cluster: &str) -> Result<String, Stop> {
+    let broken = |why: String| {
+        Stop::usage(format!("the kept kubeconfig cannot be read: {why}"), "`relight resume` fetches it again")
+    };
+    let mut config: Value = serde_yaml::from_slice(kubeconfig).map_err(|e| broken(e.to_string()))?;
+    for (list, inner) in [("clusters", "cluster"), ("users", "user"), ("contexts", "context")] {
+        let entries = config.get_mut(list).and_then(Value::as_array_mut);
+        let entry = entries.and_then(|e| e.first_mut()).ok_or_else(|| broken(format!("it has no {list}")))?;
+        let entry = entry.as_object_mut().ok_or_else(|| broken(format!("its {list} are no objects")))?;
+        entry.insert("name".to_owned(), cluster.into());
+        let content = entry.get_mut(inner).and_then(Value::as_object_mut);
+        let content = content.ok_or_else(|| broken(format!("its {list} have no {inner}")))?;
+        if list == "clusters" {
+            content.insert("server".to_owned(), format!("https://{server}").into());
+            content.insert("tls-server-name".to_owned(), SERVER_NAME.into());
+        }
+        if list == "contexts" {
+            content.insert("cluster".to_owned(), cluster.into());
+            content.insert("user".to_owned(), cluster.into());
+        }
+    }
+    if let Some(config) = config.as_object_mut() {
+        config.insert("current-context".to_owned(), cluster.into());
+    }
+    Ok(config.to_string())
+}

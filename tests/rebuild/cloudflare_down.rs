@@ -1,0 +1,62 @@
+//! Cloudflare's API is down from the first moment on: everything but DNS is done, and `resume` does the rest.
+
+use crate::life::Life;
+use relight::engine::Event;
+use relight::sandbox::doors::direct::Tripwire;
+use relight::sandbox::model::{lock, Fault, FaultKind, Loss, Matcher};
+
+fn note_of(life: &Life, wanted: &str) -> String {
+    let of = |event: Event| match event {
+        Event::StepFinished { step, text, .. } if step == wanted => Some(text),
+        _ => None,
+    };
+    life.events().into_iter().find_map(|(_, event)| of(event)).unwrap_or_default()
+}
+
+#[test]
+fn a_rebuild_begun_while_cloudflare_is_down_builds_the_cluster_and_resume_points_dns_at_it() {
+    let life = Life::lost(Loss::Off);
+    let zone = life.settings.dns.zone.clone();
+    let before = lock(&life.sandbox.model).zone_truth(&zone).cloned();
+    let down = lock(&life.sandbox.model).faults.plan(Fault::always(Matcher::op("dns.*"), FaultKind::Down));
+    let end = life.process(&Tripwire::new());
+    assert_eq!(end.outcome(), "failed", "{end:?}");
+    assert!(lock(&life.sandbox.model).faults.fired(down) > 0);
+    let failed: Vec<_> = life
+        .events()
+        .into_iter()
+        .filter_map(|(_, e)| match e {
+            Event::StepFailed { step, error, .. } => Some((step, error)),
+            _ => None,
+        })
+        .collect();
+    let [(step, error)] = failed.as_slice() else { panic!("{failed:?}") };
+    assert!(step == "dns-first[node-1]" && error.contains("records wanted:"), "{failed:?}");
+    for step in ["preflight", "dead"] {
+        assert!(note_of(&life, step).contains("Cloudflare cannot be asked now"), "{step} does not say so");
+    }
+    assert!(life.sandbox.disk.read("dns-before.json").is_none(), "nothing was changed yet");
+    lock(&life.sandbox.model).faults.withdraw(down);
+    let end = life.process(&Tripwire::new());
+    assert_eq!(end.outcome(), "succeeded", "{end:?}");
+    assert_eq!(life.broken_promises(), Vec::<String>::new());
+    // The records as they were before the first change, for an undo.
+    let kept: serde_json::Value = serde_json::from_slice(&life.sandbox.disk.read("dns-before.json").unwrap()).unwrap();
+    let mut kept: Vec<String> =
+        kept.as_array().unwrap().iter().map(|r| format!("{} {}", r["name"], r["content"]).replace('"', "")).collect();
+    kept.sort();
+    let truth = format!("{before:?}");
+    assert_eq!(kept.len(), 9, "{kept:?}");
+    for record in &kept {
+        let (name, content) = record.split_once(' ').unwrap();
+        assert!(truth.contains(name) && truth.contains(content), "{record} is not in {truth}");
+    }
+}
+
+#[test]
+fn preflight_says_how_many_servers_and_addresses_there_will_be_because_limits_cannot_be_asked_for() {
+    let life = Life::lost(Loss::Off);
+    assert_eq!(life.process(&Tripwire::new()).outcome(), "succeeded");
+    let note = note_of(&life, "preflight");
+    assert!(note.contains("3 servers and 3 primary IPs, with the new nodes 6 and 6"), "{note}");
+}
