@@ -57,7 +57,8 @@ impl Desk {
         let file = source.playbook("rebuild").unwrap().unwrap();
         let make = |name: &str, params: &serde_json::Value| relight::actions::action(name, params);
         let (nodes, default_deadline) = (&settings.nodes, settings.timeouts.step);
-        let binding = Binding { nodes, default_deadline, mode: Mode::Live, actions: &make, source: &source };
+        let binding =
+            relight::playbook::Binding { nodes, default_deadline, mode: Mode::Live, actions: &make, source: &source };
         let plan = relight::playbook::load(&file.text, &file.file, &binding).unwrap();
         let scripts =
             source.scripts().into_iter().filter_map(|name| Some((name.clone(), source.script(&name).ok()??))).collect();
