@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 mod images;
+mod inward;
 pub(super) mod namespaces;
 mod provided;
 mod traefik;
@@ -88,7 +89,11 @@ pub fn manifests(settings: &Settings) -> Result<Vec<Manifest>, Problems> {
         .iter()
         .map(|d| Manifest { file: d.file.clone(), line: d.yaml.place.line, object: d.yaml.to_json() })
         .collect();
-    problems.or(manifests)
+    let manifests = problems.or(manifests)?;
+    Ok(match &settings.manifests.inward {
+        Some(held) => inward::inward(manifests, held),
+        None => manifests,
+    })
 }
 
 /// Reads the files without comparing what is in them.

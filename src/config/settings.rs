@@ -175,6 +175,8 @@ pub struct ManifestSettings {
     pub order: Vec<String>,
     /// `Secret namespace/name` and `ConfigMap namespace/name` that something else provides.
     pub external: Vec<String>,
+    /// In a rehearsal: the workloads that stay at zero; nothing else may act on the outside either.
+    pub inward: Option<Vec<String>>,
     /// What [`Settings::objects`] has read.
     pub read: ReadOnce,
 }

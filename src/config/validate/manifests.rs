@@ -44,6 +44,7 @@ impl Checks {
             paths,
             order: plain(raw.order),
             external: plain(raw.external),
+            inward: None,
             read: ReadOnce::default(),
         };
         if all_there {

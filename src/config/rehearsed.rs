@@ -1,0 +1,106 @@
+//! The cluster as a rehearsal builds it: the same settings, but for what would act on the outside. Nothing later asks whether
+//! it is a rehearsal: it finds other settings.
+//!
+//! Default is deny. A Secret's value is production's only where the configuration says that sharing it is harmless.
+
+use super::settings::{RehearsalSecret, SecretContent, SecretSettings, Settings};
+use crate::world::SecretFrom;
+use std::collections::BTreeMap;
+
+/// What a rehearsal does with one thing that production has: a row of the table that preflight shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rehearsed {
+    /// `secret honeydue/app DATABASE_URL`, `workload worker`.
+    pub what: String,
+    /// How it differs.
+    pub how: Differs,
+}
+
+/// How something differs in a rehearsal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Differs {
+    /// Another value, from this source.
+    Other(String),
+    /// Production's value, by the mark `shared-readonly`.
+    Shared,
+    /// It does not run.
+    Held,
+    /// It is off.
+    Off,
+}
+
+impl std::fmt::Display for Rehearsed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.how {
+            Differs::Other(from) => write!(f, "{}: another value, from {from}", self.what),
+            Differs::Shared => write!(f, "{}: production's value (shared-readonly)", self.what),
+            Differs::Held => write!(f, "{}: held at zero", self.what),
+            Differs::Off => write!(f, "{}: off", self.what),
+        }
+    }
+}
+
+impl Settings {
+    /// The settings of a rehearsal, and what in them is not production's.
+    ///
+    /// # Errors
+    /// Every value that would be production's without a mark, each with what to write.
+    pub fn rehearsed(&self) -> Result<(Settings, Vec<Rehearsed>), Vec<String>> {
+        let (mut settings, mut table, mut missing) = (self.clone(), Vec::new(), Vec::new());
+        for secret in &mut settings.secrets {
+            let name = format!("{}/{}", secret.namespace, secret.name);
+            match self.rehearsal.secrets.get(&name) {
+                Some(RehearsalSecret::SharedReadonly) => {
+                    table.push(Rehearsed { what: format!("secret {name}"), how: Differs::Shared });
+                }
+                Some(RehearsalSecret::Overrides(others)) => override_all(secret, &name, others, &mut table, &mut missing),
+                None => missing.push(format!(
+                    "secret {name} would hold production's values: add rehearsal.secrets.{name} with other values for all \
+                     of its keys, or `{name}: shared-readonly` where a copy of this cluster can do no harm with it"
+                )),
+            }
+        }
+        for name in &self.rehearsal.hold_at_zero {
+            table.push(Rehearsed { what: format!("workload {name}"), how: Differs::Held });
+        }
+        if settings.k3s.snapshots.s3.take().is_some() {
+            table.push(Rehearsed { what: "uploads of etcd snapshots".to_owned(), how: Differs::Off });
+        }
+        settings.manifests.inward = Some(self.rehearsal.hold_at_zero.clone());
+        settings.dns.hosts = Vec::new();
+        table.push(Rehearsed { what: format!("records of {}", self.dns.zone), how: Differs::Off });
+        if missing.is_empty() {
+            Ok((settings, table))
+        } else {
+            Err(missing)
+        }
+    }
+}
+
+fn override_all(
+    secret: &mut SecretSettings,
+    name: &str,
+    others: &BTreeMap<String, SecretFrom>,
+    table: &mut Vec<Rehearsed>,
+    missing: &mut Vec<String>,
+) {
+    let of: Vec<(&str, &mut SecretFrom)> = match &mut secret.content {
+        SecretContent::Keys { keys, .. } => keys.iter_mut().map(|(key, from)| (key.as_str(), from)).collect(),
+        SecretContent::Registry { password, .. } => vec![("password", password)],
+    };
+    for (key, from) in of {
+        let what = format!("secret {name} {key}");
+        match others.get(key) {
+            Some(other) if other == from => missing.push(format!(
+                "{what} has the same source in the rehearsal as in production ({from}): give it another"
+            )),
+            Some(other) => {
+                table.push(Rehearsed { what, how: Differs::Other(other.to_string()) });
+                *from = other.clone();
+            }
+            None => missing.push(format!(
+                "{what} would be production's: add {key} to rehearsal.secrets.{name}, as `{key}: {{ value: rehearsal }}`"
+            )),
+        }
+    }
+}
