@@ -5,9 +5,9 @@
 #[path = "support/named_actions.rs"]
 mod named_actions;
 
-use named_actions::load_for;
+use named_actions::load_in;
 use relight::actions::Mode;
-use relight::playbook::Binding;
+use relight::playbook::{Binding, Source};
 
 const HEAD: &str = "playbook: test\nfor: total-loss\nsummary: A test.\nsteps:\n";
 
@@ -17,7 +17,7 @@ fn told(steps: &str) -> Vec<String> {
 }
 
 fn told_of(text: &str) -> Vec<String> {
-    match load_for(3, text) {
+    match load_in(3, text, Mode::Live, &Source::embedded()) {
         Ok(_) => Vec::new(),
         Err(problems) => problems.iter().map(ToString::to_string).collect(),
     }

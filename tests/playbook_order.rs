@@ -5,9 +5,10 @@
 #[path = "support/named_actions.rs"]
 mod named_actions;
 
-use named_actions::load_for;
+use named_actions::load_in;
 use proptest::prelude::*;
-use relight::playbook::Plan;
+use relight::actions::Mode;
+use relight::playbook::{Plan, Source};
 use std::fmt::Write;
 
 fn ids(plan: &Plan) -> Vec<&str> {
@@ -21,7 +22,7 @@ fn needs<'p>(plan: &'p Plan, id: &str) -> Vec<&'p str> {
 
 fn plan(count: usize, steps: &str) -> Plan {
     let text = format!("playbook: test\nfor: total-loss\nsummary: A test.\nsteps:\n{steps}");
-    load_for(count, &text).unwrap_or_else(|p| panic!("{p:#?}\n{text}"))
+    load_in(count, &text, Mode::Live, &Source::embedded()).unwrap_or_else(|p| panic!("{p:#?}\n{text}"))
 }
 
 #[test]

@@ -80,7 +80,7 @@ pub async fn leftovers(global: &Global, settings: &Settings) -> Result<(), Stop>
         match seal(&files, &settings.recipients).await? {
             0 => {}
             count => {
-                eprintln!("{count} secrets of run {} lay plain in {place}/secrets; they are encrypted now", run.id)
+                eprintln!("{count} secrets of run {} lay plain in {place}/secrets; they are encrypted now", run.id);
             }
         }
     }

@@ -79,13 +79,13 @@ async fn started(global: &Global, settings: &Settings) -> Result<Card, Stop> {
             None => None,
         };
         if begun.elapsed() > START {
-            return Err(not_started(format!("its doors were not open within {}s", START.as_secs())));
+            return Err(not_started(&format!("its doors were not open within {}s", START.as_secs())));
         }
         tokio::time::sleep(LOOK).await;
     }
 }
 
-fn not_started(why: String) -> Stop {
+fn not_started(why: &str) -> Stop {
     Stop::new(Exit::Failed, format!("the sandbox did not start: {why}"), "look into its log beside its card")
 }
 
@@ -94,7 +94,7 @@ fn log_path(global: &Global, settings: &Settings) -> PathBuf {
 }
 
 fn spawn(global: &Global, settings: &Settings) -> Result<Child, Stop> {
-    let failed = |e: std::io::Error| not_started(e.to_string());
+    let failed = |e: std::io::Error| not_started(&e.to_string());
     let log = log_path(global, settings);
     if let Some(directory) = log.parent() {
         std::fs::create_dir_all(directory).map_err(failed)?;
@@ -114,12 +114,12 @@ fn spawn(global: &Global, settings: &Settings) -> Result<Child, Stop> {
 
 /// Whether the child still runs; one that found another sandbox before it is no failure.
 fn still_runs(child: &mut Child, global: &Global, settings: &Settings) -> Result<bool, Stop> {
-    match child.try_wait().map_err(|e| not_started(e.to_string()))? {
+    match child.try_wait().map_err(|e| not_started(&e.to_string()))? {
         None => Ok(true),
         Some(status) if status.code() == Some(i32::from(Exit::Locked.code())) => Ok(false),
         Some(status) => {
             let log = std::fs::read_to_string(log_path(global, settings)).unwrap_or_default();
-            Err(not_started(format!("it ended with {status}: {}", log.trim())))
+            Err(not_started(&format!("it ended with {status}: {}", log.trim())))
         }
     }
 }

@@ -158,7 +158,9 @@ impl Bars {
                 let asked = state.asked.remove(step).map(|since| since.elapsed()).unwrap_or_default();
                 if let Some((since, bar)) = state.under_way.get_mut(step) {
                     *since += asked;
-                    bar.iter().for_each(|bar| bar.set_style(self.row(*since, widest(&state.board))));
+                    if let Some(bar) = bar {
+                        bar.set_style(self.row(*since, widest(&state.board)));
+                    }
                 }
             }
             _ => {}

@@ -34,7 +34,7 @@ pub fn plan_text(header: &str, lines: &[PlanLine<'_>], forecast_seconds: f64, wi
         time(all),
         path.join(" > ")
     );
-    format!("{header}{}\n{}", fitting(rows(lines), width), fit(&end, width))
+    format!("{header}{}\n{}", fitting(&rows(lines), width), fit(&end, width))
 }
 
 fn rows(lines: &[PlanLine<'_>]) -> Vec<[String; 7]> {
@@ -55,7 +55,7 @@ fn rows(lines: &[PlanLine<'_>]) -> Vec<[String; 7]> {
 }
 
 /// The table, with as many of its columns as have room.
-fn fitting(rows: Vec<[String; 7]>, width: usize) -> String {
+fn fitting(rows: &[[String; 7]], width: usize) -> String {
     let wide = |text: &str| text.lines().map(|l| l.chars().count()).max().unwrap_or_default() > width;
     let of = |columns: &[usize], most: usize| {
         let cell =

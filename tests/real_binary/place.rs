@@ -100,14 +100,6 @@ impl Place {
         let serves = |line: &str| line.contains(&here) && line.contains("\0serve\0");
         processes().into_iter().filter(|(_, line)| serves(line)).map(|(pid, _)| pid).collect()
     }
-    /// Waits for something that is no event.
-    pub fn until(&self, what: &str, is_so: impl Fn() -> bool) {
-        let begun = Instant::now();
-        while !is_so() {
-            assert!(begun.elapsed() < DEADLINE, "never: {what}");
-            std::thread::sleep(LOOK);
-        }
-    }
     /// Three new nodes and three old ones, no more; each host's records on exactly the three new ones.
     pub fn is_as_wanted(&self) {
         let world = self.json(&["sandbox", "status", "--json"])["world"].clone();
@@ -223,5 +215,14 @@ impl Drop for Place {
         {
             kill(pid, nix::sys::signal::Signal::SIGKILL);
         }
+    }
+}
+
+/// Waits for something that is no event.
+pub fn until(what: &str, is_so: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < DEADLINE, "never: {what}");
+        std::thread::sleep(LOOK);
     }
 }

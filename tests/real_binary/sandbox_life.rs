@@ -1,6 +1,6 @@
 //! A sandbox is found by whoever needs it, however the one who started it died; and it does not outlive its state directory.
 
-use super::place::{processes, Place};
+use super::place::{processes, until, Place};
 use nix::sys::signal::Signal;
 use std::path::Path;
 
@@ -21,7 +21,7 @@ fn a_sandbox_whose_starter_was_killed_is_found_by_the_next_and_stays_the_only_on
     let place = Place::new(&[]);
     let starter = place.start("starter", &["sandbox", "start"]);
     // Killed between the start of the sandbox's process and its card, most of the time: it has hardly begun.
-    place.until("a sandbox's process", || !place.sandboxes().is_empty());
+    until("a sandbox's process", || !place.sandboxes().is_empty());
     starter.signal(Signal::SIGKILL);
     starter.end();
     let left = place.sandboxes();
@@ -46,7 +46,7 @@ fn of_many_that_start_a_sandbox_at_once_one_does_and_all_find_it() {
     }
     // Those who came second have been told so by the lock, and end.
     let only = vec![u32::try_from(card["pid"].as_u64().unwrap()).unwrap()];
-    place.until("one sandbox alone", || place.sandboxes() == only);
+    until("one sandbox alone", || place.sandboxes() == only);
     let second = place.run("second", &["sandbox", "serve"]);
     assert_eq!(second.status.code(), Some(5), "{}", second.stderr);
     assert!(second.stderr.contains(&only[0].to_string()), "{}", second.stderr);
@@ -64,8 +64,8 @@ fn a_sandbox_ends_with_its_state_directory() {
     std::fs::remove_dir_all(place.path().join("state")).unwrap();
     // A new one may start at once; the old one goes by itself and leaves the new one's card alone.
     assert!(place.run("again", &["sandbox", "start"]).status.success());
-    place.until("the end of the first sandbox", || !processes().iter().any(|(pid, _)| first.contains(pid)));
+    until("the end of the first sandbox", || !processes().iter().any(|(pid, _)| first.contains(pid)));
     assert_eq!(place.sandboxes(), vec![u32::try_from(place.card()["pid"].as_u64().unwrap()).unwrap()]);
     assert!(place.run("stop", &["sandbox", "stop"]).status.success());
-    place.until("the end of the second sandbox", || place.sandboxes().is_empty());
+    until("the end of the second sandbox", || place.sandboxes().is_empty());
 }

@@ -1,6 +1,6 @@
 //! Ctrl-C and SIGTERM while something hangs: the first signal lets calls in flight end, the second ends at once; each is resumable.
 
-use super::place::{Ended, Place, Running};
+use super::place::{until, Ended, Place, Running};
 use super::{last_line, succeeded, REBUILD, RESUME};
 use nix::sys::signal::Signal;
 use serde_json::{json, Value};
@@ -26,7 +26,7 @@ fn fired(place: &Place, id: &Value) -> bool {
 /// A rebuild that waits for the action that never ends.
 fn begun(place: &Place, id: &Value) -> Running {
     let run = place.start("run", &REBUILD);
-    place.until("the fault fires", || fired(place, id));
+    until("the fault fires", || fired(place, id));
     run
 }
 

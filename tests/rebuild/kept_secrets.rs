@@ -31,7 +31,8 @@ fn kept(life: &Life, owner: &Owner) -> (BTreeMap<String, Vec<u8>>, BTreeMap<Stri
     let disk = &life.sandbox.disk;
     let of = |path: &String| disk.read(path).unwrap();
     let all: Vec<String> = disk.paths().into_iter().filter(|path| path.starts_with("secrets/")).collect();
-    let (sealed, plain): (Vec<_>, Vec<_>) = all.into_iter().partition(|path| path.ends_with(".age"));
+    let (sealed, plain): (Vec<_>, Vec<_>) =
+        all.into_iter().partition(|path| std::path::Path::new(path).extension().is_some_and(|e| e == "age"));
     let plain = plain.into_iter().map(|path| (path.clone(), of(&path))).collect();
     let open = |path: String| (path.trim_end_matches(".age").to_owned(), owner.open(&of(&path)));
     (plain, sealed.into_iter().map(open).collect())

@@ -36,7 +36,13 @@ pub fn settings() -> Settings {
             service_cidr: "10.43.0.0/16".into(),
         },
         secrets: vec![],
-        manifests: ManifestSettings { paths: vec![], order: vec![], external: vec![], read: ReadOnce::default() },
+        manifests: ManifestSettings {
+            paths: vec![],
+            order: vec![],
+            external: vec![],
+            inward: None,
+            read: ReadOnce::default(),
+        },
         dns: DnsSettings {
             zone: "demo.example".into(),
             ssl: Some("flexible".into()),

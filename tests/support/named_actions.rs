@@ -63,12 +63,7 @@ pub fn nodes(count: usize) -> Vec<NodeSettings> {
     (1..=count).map(|i| NodeSettings { key: format!("node-{i}"), labels: BTreeMap::new() }).collect()
 }
 
-/// Loads with a default deadline of ten minutes.
-pub fn load_for(count: usize, text: &str) -> Result<Plan, Vec<Problem>> {
-    load_in(count, text, Mode::Live, &Source::embedded())
-}
-
-/// Loads for a mode, with the playbooks of a source to stand on.
+/// Loads for a mode with a default deadline of ten minutes, and with the playbooks of a source to stand on.
 pub fn load_in(count: usize, text: &str, mode: Mode, source: &Source) -> Result<Plan, Vec<Problem>> {
     let nodes = nodes(count);
     let binding = Binding { nodes: &nodes, default_deadline: Duration::from_secs(600), mode, actions: &make, source };

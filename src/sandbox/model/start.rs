@@ -116,8 +116,12 @@ impl Model {
         let kind = wanted.server_types.first().and_then(|name| self.offer.types.get(name)).cloned();
         let place = wanted.locations.first().and_then(|name| self.offer.locations.get(name)).cloned();
         let old = self.projects.first_mut()?.servers.values_mut().find(|s| s.name == name)?;
-        kind.into_iter().for_each(|kind| old.server_type = kind);
-        place.into_iter().for_each(|place| old.location = place);
+        if let Some(kind) = kind {
+            old.server_type = kind;
+        }
+        if let Some(place) = place {
+            old.location = place;
+        }
         let server = old.id;
         match loss {
             Loss::Off => {}
