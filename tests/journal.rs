@@ -42,7 +42,10 @@ impl Files for Memory {
         if self.sync_fails {
             return Err(io::Error::other("input/output error"));
         }
-        tokio::task::yield_now().await;
+        // An fsync takes far longer than a write into the page cache.
+        for _ in 0..8 {
+            tokio::task::yield_now().await;
+        }
         self.syncs.fetch_add(1, Ordering::SeqCst);
         Ok(())
     }
@@ -182,7 +185,7 @@ async fn concurrent_records_share_an_fsync_and_none_is_told_before_it() {
     assert!(all.iter().all(Result::is_ok));
     assert_eq!(heard.0.lock().unwrap().len(), 32);
     let syncs = files.syncs.load(Ordering::SeqCst);
-    assert!(syncs < 32, "{syncs} fsyncs for 32 records");
+    assert!(syncs <= 16, "{syncs} fsyncs for 32 records");
     let bytes = files.read(JOURNAL).await.unwrap().unwrap();
     assert_eq!(read_journal(&bytes, "x").unwrap().records.len(), 32);
 }

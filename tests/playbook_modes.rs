@@ -114,7 +114,7 @@ fn mistakes_in_and_about_playbooks_below_are_told_where_they_are_named() {
         ["steps/test.yaml:6:11: the id `a` is taken by a step of playbook `same`; give the other step another id"]
     );
     let wrong = told("  - { id: a, playbook: wrong }\n");
-    assert!(wrong[0].contains("wrong.yaml:5:17: unknown action `atc`"), "{wrong:?}");
+    assert!(wrong[0].contains("wrong.yaml:5:20: unknown action `atc`"), "{wrong:?}");
     let more = told("  - { id: a, playbook: same, deadline: 5m }\n");
     assert!(more[0].contains("unknown key `deadline` in a step that stands for a playbook"), "{more:?}");
 }

@@ -6,8 +6,26 @@ use super::worlds::{self, Environment};
 use super::{card, commands, kept, kubeconfig, prepare, runs};
 use crate::actions::FactKind;
 use crate::world::{Host, NobodyThere, WorldKind};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::process::Stdio;
 use std::sync::Arc;
+
+/// The kubeconfig in the directory that one kubectl gets.
+const CONFIG: &str = "config";
+
+/// A directory that nobody else can read, gone with the value: for the kubeconfig, and for what kubectl keeps.
+fn for_kubectl(kubeconfig: &str) -> std::io::Result<tempfile::TempDir> {
+    let place = tempfile::Builder::new().prefix("relight-kubectl").tempdir()?;
+    let mut options = std::fs::OpenOptions::new();
+    options
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(place.path().join(CONFIG))?
+        .write_all(kubeconfig.as_bytes())?;
+    Ok(place)
+}
 
 /// Runs kubectl with these arguments; ends with its exit code where it has one that relight has too, else 1.
 pub async fn kubectl(global: &Global, environment: &Environment, args: &[String]) -> Result<Exit, Stop> {
@@ -31,11 +49,11 @@ pub async fn kubectl(global: &Global, environment: &Environment, args: &[String]
     let tunnel = world.shell.tunnel(&host, 6443).await?;
     let kubeconfig = kept::secret(&run, kept::KUBECONFIG, &settings, environment).await?;
     let kubeconfig = kubeconfig::pointed(kubeconfig.expose(), &tunnel.to_string(), &settings.cluster)?;
-    let file = tempfile::Builder::new().prefix("relight-kubeconfig").tempfile();
-    let file = file.and_then(|file| std::fs::write(file.path(), kubeconfig).map(|()| file));
-    let file = file.map_err(|e| Stop::usage(format!("no temporary file: {e}"), ""))?;
+    let place = for_kubectl(&kubeconfig).map_err(|e| Stop::usage(format!("no temporary directory: {e}"), ""))?;
     let mut child = tokio::process::Command::new("kubectl");
-    child.args(args).env("KUBECONFIG", file.path()).stdin(Stdio::inherit());
+    child.args(args).stdin(Stdio::inherit());
+    // kubectl keeps what it discovered by the server's port, which is another one each time: nobody would find it again.
+    child.env("KUBECONFIG", place.path().join(CONFIG)).env("KUBECACHEDIR", place.path().join("cache"));
     let status = child.status().await.map_err(|e| Stop::usage(format!("kubectl: {e}"), "install kubectl"))?;
     Ok(match status.code() {
         Some(0) => Exit::Done,

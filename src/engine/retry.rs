@@ -7,10 +7,13 @@ use std::time::Duration;
 const BASE: Duration = Duration::from_secs(1);
 /// Longest backoff.
 const CAP: Duration = Duration::from_secs(30);
-/// Longest pause between two looks at something that is under way.
-const POLL_CAP: Duration = Duration::from_secs(3);
-/// First pause between two looks.
-const POLL_BASE: Duration = Duration::from_millis(500);
+/// Longest pause between two looks.
+const LOOK_CAP: Duration = Duration::from_secs(3);
+/// Shortest pause between two looks.
+const LOOK_BASE: Duration = Duration::from_millis(500);
+/// Something under way is looked at again after this part of the time that was waited for it: what it ends later for being seen
+/// late is one part in so many, however long it takes.
+const LOOK_PART: u32 = 20;
 
 /// Backoff before attempt `attempt + 1`: full jitter over a doubling limit (1 s to 30 s), so that many steps that failed
 /// together do not come back together; never below what the outside asked for.
@@ -23,9 +26,14 @@ pub fn backoff(attempt: u32, asked: Option<Duration>, random: &dyn Random) -> Du
     limit.mul_f64(share).max(Duration::from_millis(100)).max(asked.unwrap_or_default())
 }
 
-/// Pause before the next look at something that goes on by itself: short first, so that a quick end is seen quickly.
-pub fn pause(looks: u32) -> Duration {
-    POLL_BASE.saturating_mul(1 << looks.min(3)).min(POLL_CAP)
+/// Pause before the next look at something that goes on by itself, once this much time was waited for it.
+pub fn pause(waited: Duration) -> Duration {
+    (waited / LOOK_PART).clamp(LOOK_BASE, LOOK_CAP)
+}
+
+/// Pause before the next look at something that may only not be visible yet: twice as long each time.
+pub fn settling(looks: u32) -> Duration {
+    LOOK_BASE.saturating_mul(1 << looks.min(3)).min(LOOK_CAP)
 }
 
 #[cfg(test)]

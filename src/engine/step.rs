@@ -75,7 +75,8 @@ pub(super) struct StepRun<'a> {
 /// What the attempts so far have come to.
 struct Tries {
     attempt: u32,
-    looks: u32,
+    /// Since when it has been waiting for something under way.
+    waiting: Option<Duration>,
     errors: u32,
     settling: u32,
     acted: bool,
@@ -103,7 +104,7 @@ impl StepRun<'_> {
         }
         let unknown = self.memory.open.contains(&self.step.id);
         let mut tries =
-            Tries { attempt: 0, looks: 0, errors: 0, settling: 0, acted: false, unknown, aim: String::new() };
+            Tries { attempt: 0, waiting: None, errors: 0, settling: 0, acted: false, unknown, aim: String::new() };
         loop {
             match self.turn(&mut tries).await? {
                 Turn::End(end) => return Ok(end),
@@ -209,13 +210,14 @@ impl StepRun<'_> {
                 Ok(Check::Refused(text)) => return self.refused(text).await,
                 Ok(Check::Pending(text)) => {
                     note(&text, true);
-                    self.rest(retry::pause(tries.looks)).await;
-                    tries.looks += 1;
+                    let now = self.world.clock.now();
+                    let since = *tries.waiting.get_or_insert(now);
+                    self.rest(retry::pause(now.saturating_sub(since))).await;
                     continue;
                 }
                 Ok(Check::Needed(text)) if tries.early(&text) => {
                     note(&format!("looking again whether it happened: {text}"), false);
-                    self.rest(retry::pause(tries.settling)).await;
+                    self.rest(retry::settling(tries.settling)).await;
                     tries.settling += 1;
                     continue;
                 }

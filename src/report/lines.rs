@@ -134,7 +134,7 @@ mod tests {
           1m 01s  dns: started
           1m 01s  dns: asks: All A records of example.org will be changed. Go on?
           1m 05s  dns: answered: yes
-          1m 35s  dns: done in 34.0s
+          1m 35s  dns: done in 30.0s
           1m 35s  late: started
           2m 11s  late: failed, and the run goes on: no package mirror answers
           2m 11s  run succeeded: 4 of 5 steps done, 1 warning

@@ -21,7 +21,7 @@ pub struct PlanLine<'a> {
 
 /// The expanded plan: header (world, project, zone), every step with its needs, expected time, deadline and gate, the critical
 /// path marked by `*`, and the forecast in clock seconds. On a terminal of `width` columns what does not fit is left out: needs
-/// first, then deadlines, then the ends of what steps do.
+/// first, then deadlines, then the ends of what steps do, and gates last.
 pub fn plan_text(header: &str, lines: &[PlanLine<'_>], forecast_seconds: f64, width: Option<usize>) -> String {
     let width = width.unwrap_or(usize::MAX);
     let path: Vec<String> = lines.iter().filter(|l| l.critical).map(|l| plain(&l.record.id)).collect();
@@ -54,6 +54,9 @@ fn rows(lines: &[PlanLine<'_>]) -> Vec<[String; 7]> {
     rows
 }
 
+/// So much of what a step does is shown on the narrowest terminal.
+const SHORTEST: usize = 12;
+
 /// The table, with as many of its columns as have room.
 fn fitting(rows: &[[String; 7]], width: usize) -> String {
     let wide = |text: &str| text.lines().map(|l| l.chars().count()).max().unwrap_or_default() > width;
@@ -70,11 +73,14 @@ fn fitting(rows: &[[String; 7]], width: usize) -> String {
             return text;
         }
     }
-    let mut most = rows.iter().map(|row| row[DOES].chars().count()).max().unwrap_or_default();
-    while most > 12 && wide(&of(&[0, 1, 2, 4, DOES], most)) {
-        most -= 1;
+    let longest = rows.iter().map(|row| row[DOES].chars().count()).max().unwrap_or_default();
+    for columns in [&[0, 1, 2, 4, DOES][..], &[0, 1, 2, DOES]] {
+        let mut shortened = (SHORTEST..=longest).rev().map(|most| of(columns, most));
+        if let Some(text) = shortened.find(|text| !wide(text)) {
+            return text;
+        }
     }
-    of(&[0, 1, 2, 4, DOES], most)
+    of(&[0, 1, 2, DOES], SHORTEST)
 }
 
 /// `server[node-1], server[node-2]` as `server[node-1,node-2]`.

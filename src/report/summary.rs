@@ -198,16 +198,16 @@ mod tests {
 
         Warning: late: no package mirror answers
 
-        Slowest path, 2m 10s of work:
+        Slowest path, 2m 06s of work:
           preflight       4.0s               do what preflight does
           server[node-2]  57.0s  2 attempts  do what server[node-2] does
-          dns             34.0s              do what dns does
+          dns             30.0s              do what dns does
           late            35.5s              do what late does
 
         Steps by time:
           server[node-2]  57.0s  2 attempts  do what server[node-2] does
           late            35.5s              do what late does
-          dns             34.0s              do what dns does
+          dns             30.0s              do what dns does
           server[node-1]  30.0s              do what server[node-1] does
           preflight       4.0s               do what preflight does
         "#);

@@ -83,11 +83,13 @@ pub fn fit(text: &str, width: usize) -> String {
     for line in text.split('\n') {
         let room = width.max(20);
         let (mut now, mut fresh) = (String::new(), true);
-        let hang = " ".repeat(hang(line, room));
+        let hang = hang(line, room);
         for (i, word) in line.split(' ').enumerate() {
-            let wider = now.chars().count() + 1 + word.chars().count() > room;
-            if wider && !fresh && !word.is_empty() {
-                out.push(std::mem::replace(&mut now, hang.clone()).trim_end().to_owned());
+            let wide = word.chars().count();
+            // A word that the next line has no room for either is no better off there.
+            let broken = now.chars().count() + 1 + wide > room && hang + wide <= room;
+            if broken && !fresh && !word.is_empty() {
+                out.push(std::mem::replace(&mut now, " ".repeat(hang)).trim_end().to_owned());
             } else if i > 0 {
                 now.push(' ');
             }
@@ -103,7 +105,7 @@ pub fn fit(text: &str, width: usize) -> String {
 fn hang(line: &str, width: usize) -> usize {
     let column = line.rfind("  ").map_or(0, |at| line.get(..at + 2).unwrap_or_default().chars().count());
     let first = line.chars().take_while(|c| *c == ' ').count() + 2;
-    if (1..=width * 2 / 3).contains(&column) && column >= first {
+    if (1..=width / 3 * 2).contains(&column) && column >= first {
         column
     } else {
         first.min(width / 2)

@@ -11,13 +11,14 @@ use relight::sandbox::doors::direct::{
     DirectFiles, GeneratedSecrets, Keep, Outside, Sandbox, ScriptedPerson, Tripwire,
 };
 use relight::sandbox::model::{lock, Loss, Model, Start};
-use relight::world::{millis, Person, SecretSource};
+use relight::world::{millis, Clock, Person, SecretSource, World};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch;
 
 /// After this much time without relight everything that was under way has ended.
-const AT_REST: std::time::Duration = std::time::Duration::from_secs(900);
+const AT_REST: Duration = Duration::from_secs(900);
 
 /// The example cluster's configuration.
 pub fn settings() -> Settings {
@@ -60,6 +61,24 @@ pub struct Life {
     pub secrets: Arc<dyn SecretSource>,
     /// Who is told what the run does.
     pub listener: Arc<dyn Listener>,
+    /// How many times as often as relight itself this one looks at what is under way.
+    pub often: u32,
+}
+
+/// A clock whose rests are shorter.
+struct Hasty(Arc<dyn Clock>, u32);
+
+#[async_trait::async_trait]
+impl Clock for Hasty {
+    fn now(&self) -> Duration {
+        self.0.now()
+    }
+    async fn sleep(&self, time: Duration) {
+        self.0.sleep(time / self.1).await;
+    }
+    async fn deadline(&self, time: Duration) {
+        self.0.deadline(time).await;
+    }
 }
 
 /// How one process ended.
@@ -106,6 +125,7 @@ impl Life {
             id: RunId { id: "abcdefghijkl".to_owned(), mode: Mode::Live },
             secrets: Arc::new(GeneratedSecrets { seed: 1 }),
             listener: Arc::new(Deaf),
+            often: 1,
         }
     }
 
@@ -130,6 +150,7 @@ impl Life {
         let clock = self.sandbox.clock(wire);
         let cluster = self.sandbox.cluster(wire, &clock);
         let world = self.sandbox.world(wire, &clock, Outside { cluster, secrets: Arc::clone(&self.secrets), person });
+        let world = World { clock: Arc::new(Hasty(world.clock.clone(), self.often)), ..world };
         let opened =
             Journal::open(&self.id.id, world.files.clone(), world.clock.clone(), Arc::clone(&self.listener)).await;
         let (journal, reading) = match opened {
