@@ -131,6 +131,15 @@ pub struct StepContext<'a> {
 }
 
 impl<'a> StepContext<'a> {
+    /// Labels of what this step makes now from a specification; on spare things also when they may go.
+    pub fn labels(&self, spec: &Value) -> Labels {
+        let mut labels = self.place.labels(spec);
+        if let Some(spare) = &self.settings().spare {
+            let until = self.world.clock.now() + spare.expires_after;
+            labels.insert(world::EXPIRES.to_owned(), until.as_secs().to_string());
+        }
+        labels
+    }
     /// The cluster.
     pub fn settings(&self) -> &'a Settings {
         self.place.settings

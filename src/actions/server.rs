@@ -6,7 +6,7 @@ use super::{Action, Check, FactKind, Facts, Place, StepContext};
 use crate::config::NetworkSettings;
 use crate::world::{self, Class, Error, Result, Server, ServerSpec, ServerStatus, Target};
 use async_trait::async_trait;
-use serde_json::{json, Value};
+use serde_json::{json, Map, Value};
 use std::net::IpAddr;
 
 /// Makes the step's server, or finds it.
@@ -19,7 +19,7 @@ fn host_key_file(node: &str) -> String {
 
 /// What cloud-init is told. JSON is YAML; the host key in it is replaced as soon as the node answers, because the cloud keeps
 /// user data and serves it to the node.
-fn user_data(place: &Place<'_>, run_key: &str, host_private: &str, host_public: &str) -> String {
+fn user_data(place: &Place<'_>, run_key: &str, host: &HostKeyPair<'_>, expires: Option<&str>) -> String {
     let cloud = &place.settings.cloud;
     let mut keys = vec![run_key.to_owned()];
     keys.extend(cloud.authorized_keys.iter().cloned());
@@ -31,18 +31,42 @@ fn user_data(place: &Place<'_>, run_key: &str, host_private: &str, host_public: 
         "lock_passwd": true,
         "ssh_authorized_keys": keys,
     });
-    let config = json!({
+    let mut config = json!({
         "users": [user],
         "disable_root": true,
         "ssh_pwauth": false,
         "ssh_deletekeys": true,
         "ssh_genkeytypes": [],
-        "ssh_keys": { "ed25519_private": host_private, "ed25519_public": host_public },
+        "ssh_keys": { "ed25519_private": host.private, "ed25519_public": host.public },
         "package_update": false,
         "package_upgrade": false,
         "locale": false,
     });
+    if let (Some(map), Some(until)) = (config.as_object_mut(), expires) {
+        map.extend(powers_itself_off(until));
+    }
     format!("#cloud-config\n{config:#}\n")
+}
+
+/// A host key as cloud-init is told it.
+struct HostKeyPair<'a> {
+    private: &'a str,
+    public: &'a str,
+}
+
+/// What makes a server power itself off at this time (`2026-12-01 12:00:00 UTC`), also where it was off then and is powered on
+/// later. Sources: cloud-init's modules write_files and runcmd; systemd.timer(5), `OnCalendar=` and `Persistent=`.
+fn powers_itself_off(until: &str) -> Map<String, Value> {
+    let unit = |name: &str, content: String| json!({ "path": format!("/etc/systemd/system/relight-expiry.{name}"), "permissions": "0644", "content": content });
+    let service = "[Unit]\nDescription=Power off a spare server\n[Service]\nType=oneshot\n\
+                   ExecStart=/usr/bin/systemctl poweroff\n";
+    let timer = format!(
+        "[Unit]\nDescription=When a spare server powers itself off\n[Timer]\nOnCalendar={until}\nPersistent=true\n\
+         [Install]\nWantedBy=timers.target\n"
+    );
+    let runs = [vec!["systemctl", "daemon-reload"], vec!["systemctl", "enable", "--now", "relight-expiry.timer"]];
+    let write = json!([unit("service", service.to_owned()), unit("timer", timer)]);
+    [("write_files".to_owned(), write), ("runcmd".to_owned(), json!(runs))].into_iter().collect()
 }
 
 /// The address that peers use.
@@ -68,6 +92,9 @@ impl Ensure {
         let network = cx.facts.id(FactKind::NetworkId, None)?;
         let group = cx.facts.id(FactKind::PlacementGroupId, None)?;
         let cloud = &cx.settings().cloud;
+        let labels = cx.labels(&self.inputs(&cx.place));
+        let expires = labels.get(world::EXPIRES).and_then(|text| text.parse().ok()).map(world::calendar);
+        let host = HostKeyPair { private: private_text, public: &host_key };
         Ok(ServerSpec {
             name: cx.place.server_name(node),
             server_type: server_type.to_owned(),
@@ -77,8 +104,8 @@ impl Ensure {
             networks: if network == 0 { Vec::new() } else { vec![network] },
             firewalls: vec![cx.facts.id(FactKind::FirewallId, None)?],
             placement_group: Some(group),
-            user_data: user_data(&cx.place, &run_key, private_text, &host_key),
-            labels: cx.place.labels(&self.inputs(&cx.place)),
+            user_data: user_data(&cx.place, &run_key, &host, expires.as_deref()),
+            labels,
         })
     }
 }

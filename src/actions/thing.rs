@@ -82,6 +82,33 @@ pub(super) fn base_rules(place: &Place<'_>) -> Vec<FirewallRule> {
         api.sort();
         rules.push(rule("tcp", Some("6443"), api, "kubernetes api"));
     }
+    if let Some(spare) = &place.settings.spare {
+        rules.extend(ways_out(&spare.closed_ports));
+    }
+    rules
+}
+
+/// Outgoing rules that leave everything open but these TCP ports. Where a firewall has an outgoing rule, all that none admits is
+/// dropped. Source: Hetzner Cloud API, Firewalls.
+fn ways_out(closed: &[u16]) -> Vec<FirewallRule> {
+    let rule = |protocol: &str, port: Option<String>| FirewallRule {
+        direction: "out".to_owned(),
+        protocol: protocol.to_owned(),
+        port,
+        addresses: vec!["0.0.0.0/0".to_owned(), "::/0".to_owned()],
+        description: "all but the closed ports".to_owned(),
+    };
+    let mut closed: Vec<u16> = closed.to_vec();
+    closed.sort_unstable();
+    let mut rules = vec![rule("icmp", None), rule("udp", Some("1-65535".to_owned()))];
+    let mut from = 1u16;
+    for port in closed.into_iter().map(Some).chain([None]) {
+        let to = port.map_or(u16::MAX, |p| p.saturating_sub(1));
+        if from <= to {
+            rules.push(rule("tcp", Some(if from == to { from.to_string() } else { format!("{from}-{to}") })));
+        }
+        from = port.map_or(u16::MAX, |p| p.saturating_add(1));
+    }
     rules
 }
 
@@ -151,7 +178,7 @@ impl Action for Ensure {
             let permit = cx.effects.permit(Target::Cloud { kind: "firewall", id: thing.id }, "set its rules").await?;
             return cx.world.cloud.set_firewall_rules(&permit, thing.id, rules).await;
         }
-        let labels = cx.place.labels(&self.inputs(&cx.place));
+        let labels = cx.labels(&self.inputs(&cx.place));
         let target = Target::CloudNew { kind: self.0.word(), name: name.clone() };
         let permit = cx.effects.permit(target, &self.describe(&cx.place)).await?;
         let made = cx.world.cloud.create_thing(&permit, &name, &wanted, &labels).await;

@@ -2,7 +2,7 @@
 
 use super::settings::{
     CloudSettings, K3sSettings, NetworkSettings, RehearsalSecret, RehearsalSettings, S3Settings, SecretContent,
-    SecretSettings, Settings,
+    SecretSettings, Settings, SpareSettings,
 };
 use crate::world::SecretFrom;
 use serde_json::{json, Map, Value};
@@ -15,8 +15,21 @@ impl Settings {
     /// Everything that a run depends on, without secrets, with sorted keys: for the journal's first record. A value that the
     /// configuration holds itself is replaced by the start of its digest; paths are relative to the configuration.
     pub fn record(&self) -> Value {
-        let Self { cluster, cloud, nodes, k3s, secrets, manifests, dns, health, rehearsal, recipients, timeouts, base } =
-            self;
+        let Self {
+            cluster,
+            cloud,
+            nodes,
+            k3s,
+            secrets,
+            manifests,
+            dns,
+            health,
+            rehearsal,
+            spare,
+            recipients,
+            timeouts,
+            base,
+        } = self;
         let nodes: Vec<Value> = nodes.iter().map(|n| json!({ "key": n.key, "labels": n.labels })).collect();
         let health: Vec<Value> = health
             .iter()
@@ -34,6 +47,7 @@ impl Settings {
             "dns": { "zone": dns.zone, "ssl": dns.ssl, "proxied": dns.proxied, "hosts": dns.hosts },
             "health": health,
             "rehearsal": rehearsal_record(rehearsal, base),
+            "spare": spare.as_ref().map(spare_record),
             "recipients": recipients,
             "timeouts": {
                 "connect": time(timeouts.connect), "probe": time(timeouts.probe), "step": time(timeouts.step),
@@ -96,6 +110,12 @@ fn rehearsal_record(rehearsal: &RehearsalSettings, base: &Path) -> Value {
     json!({
         "budget": budget, "expires_after": expires_after.map(time), "hold_at_zero": hold_at_zero, "secrets": secrets,
     })
+}
+
+fn spare_record(spare: &SpareSettings) -> Value {
+    let SpareSettings { expires_after, closed_ports, budget, differs } = spare;
+    let differs: Vec<String> = differs.iter().map(ToString::to_string).collect();
+    json!({ "expires_after": time(*expires_after), "closed_ports": closed_ports, "budget": budget, "differs": differs })
 }
 
 fn sources(keys: &BTreeMap<String, SecretFrom>, base: &Path) -> Value {

@@ -3,9 +3,17 @@
 //!
 //! Default is deny. A Secret's value is production's only where the configuration says that sharing it is harmless.
 
-use super::settings::{RehearsalSecret, SecretContent, SecretSettings, Settings};
+use super::settings::{RehearsalSecret, SecretContent, SecretSettings, Settings, SpareSettings};
 use crate::world::SecretFrom;
+use serde_json::Value;
 use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// When a rehearsal's servers power themselves off where the configuration does not say.
+const EXPIRES_AFTER: Duration = Duration::from_secs(4 * 3600);
+
+/// Ports of mail: SMTP, and its submission with and without TLS.
+const MAIL: [u16; 3] = [25, 465, 587];
 
 /// What a rehearsal does with one thing that production has: a row of the table that preflight shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,11 +49,11 @@ impl std::fmt::Display for Rehearsed {
 }
 
 impl Settings {
-    /// The settings of a rehearsal, and what in them is not production's.
+    /// The settings of a rehearsal.
     ///
     /// # Errors
     /// Every value that would be production's without a mark, each with what to write.
-    pub fn rehearsed(&self) -> Result<(Settings, Vec<Rehearsed>), Vec<String>> {
+    pub fn rehearsed(&self) -> Result<Settings, Vec<String>> {
         let (mut settings, mut table, mut missing) = (self.clone(), Vec::new(), Vec::new());
         for secret in &mut settings.secrets {
             let name = format!("{}/{}", secret.namespace, secret.name);
@@ -60,6 +68,7 @@ impl Settings {
                 )),
             }
         }
+        self.written_secrets(&mut table, &mut missing);
         for name in &self.rehearsal.hold_at_zero {
             table.push(Rehearsed { what: format!("workload {name}"), how: Differs::Held });
         }
@@ -69,12 +78,47 @@ impl Settings {
         settings.manifests.inward = Some(self.rehearsal.hold_at_zero.clone());
         settings.dns.hosts = Vec::new();
         table.push(Rehearsed { what: format!("records of {}", self.dns.zone), how: Differs::Off });
-        if missing.is_empty() {
-            Ok((settings, table))
-        } else {
-            Err(missing)
+        table.push(Rehearsed { what: format!("ways out by TCP ports {}", words(&MAIL)), how: Differs::Off });
+        settings.spare = Some(SpareSettings {
+            expires_after: self.rehearsal.expires_after.unwrap_or(EXPIRES_AFTER),
+            closed_ports: MAIL.to_vec(),
+            budget: self.rehearsal.budget,
+            differs: table,
+        });
+        match missing.is_empty() {
+            true => Ok(settings),
+            false => Err(missing),
         }
     }
+}
+
+impl Settings {
+    /// Secrets that stand in manifests: their values are production's, and there is no other source for them.
+    fn written_secrets(&self, table: &mut Vec<Rehearsed>, missing: &mut Vec<String>) {
+        // A manifest that cannot be read is preflight's to tell.
+        for manifest in self.objects().unwrap_or_default() {
+            let text = |pointer: &str| manifest.object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+            if text("/kind") != "Secret" {
+                continue;
+            }
+            let name = format!("{}/{}", text("/metadata/namespace"), text("/metadata/name"));
+            match self.rehearsal.secrets.get(&name) {
+                Some(RehearsalSecret::SharedReadonly) => {
+                    table.push(Rehearsed { what: format!("secret {name}"), how: Differs::Shared });
+                }
+                _ => missing.push(format!(
+                    "{}:{}: secret {name} stands in a manifest, with production's values: move it to `secrets:`, or mark it \
+                     `{name}: shared-readonly` in rehearsal.secrets",
+                    manifest.file.display(),
+                    manifest.line
+                )),
+            }
+        }
+    }
+}
+
+fn words(ports: &[u16]) -> String {
+    ports.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 fn override_all(

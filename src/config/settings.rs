@@ -1,6 +1,7 @@
 //! What a validated configuration says. The rest of relight sees this and never the YAML.
 
 use super::manifests::ReadOnce;
+use super::Rehearsed;
 use crate::world::SecretFrom;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -27,6 +28,8 @@ pub struct Settings {
     pub health: Vec<HealthSettings>,
     /// How a rehearsal differs.
     pub rehearsal: RehearsalSettings,
+    /// Set in a rehearsal's settings: its servers are spare ones.
+    pub spare: Option<SpareSettings>,
     /// age recipients for secrets kept with the cluster's state; empty: kept 0600, unencrypted.
     pub recipients: Vec<String>,
     /// Limits of waiting.
@@ -218,6 +221,19 @@ pub struct RehearsalSettings {
     pub hold_at_zero: Vec<String>,
     /// By `namespace/name`.
     pub secrets: BTreeMap<String, RehearsalSecret>,
+}
+
+/// What a cluster of spare servers has that production has not.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SpareSettings {
+    /// Its servers power themselves off after this time, and may be deleted by anybody who sweeps.
+    pub expires_after: Duration,
+    /// TCP ports that nothing in it reaches outside: mail would go to people.
+    pub closed_ports: Vec<u16>,
+    /// Euro, net; a forecast above it is refused.
+    pub budget: Option<f64>,
+    /// How it differs from production, a row a thing.
+    pub differs: Vec<Rehearsed>,
 }
 
 /// What a rehearsal does with one Secret.

@@ -45,7 +45,21 @@ pub(super) fn settings(checks: &mut Checks, raw: RawSettings) -> Settings {
     let recipients = checks.recipients(raw.recipients);
     let timeouts = checks.timeouts(&raw.timeouts.unwrap_or_default());
     let (cluster, base) = (raw.cluster.value, checks.base.clone());
-    Settings { cluster, cloud, nodes, k3s, secrets, manifests, dns, health, rehearsal, recipients, timeouts, base }
+    Settings {
+        cluster,
+        cloud,
+        nodes,
+        k3s,
+        secrets,
+        manifests,
+        dns,
+        health,
+        rehearsal,
+        spare: None,
+        recipients,
+        timeouts,
+        base,
+    }
 }
 
 impl Checks {

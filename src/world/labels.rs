@@ -21,6 +21,8 @@ pub const SPEC: &str = "relight-spec";
 pub const NODE: &str = "relight-node";
 /// Fingerprint of the node's SSH host key.
 pub const HOST_KEY: &str = "relight-host-key";
+/// When it may go: whole seconds of Unix time, on everything that a rehearsal makes.
+pub const EXPIRES: &str = "relight-expires";
 /// `fenced` on servers that a rebuild has put out of action.
 pub const STATE: &str = "relight-state";
 

@@ -28,6 +28,12 @@ pub trait Random: Send + Sync {
     fn fill(&self, bytes: &mut [u8]);
 }
 
+/// Unix seconds as systemd reads a moment: `2026-12-01 12:00:00 UTC`. Source: systemd.time(7), "Calendar events".
+pub fn calendar(seconds: i64) -> String {
+    let moment = jiff::Timestamp::from_second(seconds).unwrap_or_default();
+    format!("{} UTC", moment.strftime("%Y-%m-%d %H:%M:%S"))
+}
+
 /// Milliseconds since the Unix epoch, as stored.
 pub fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)

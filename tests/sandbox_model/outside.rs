@@ -50,6 +50,7 @@ pub fn settings() -> Settings {
             hosts: vec!["api.demo.example".into()],
         },
         health: vec![],
+        spare: None,
         rehearsal: RehearsalSettings::default(),
         recipients: vec![],
         timeouts: Timeouts::default(),
