@@ -1,7 +1,7 @@
 //! `dns.point`: the names of the cluster point at a node, and at nothing that is not ours.
 
 use super::node::node_name;
-use super::{access, Action, Check, FactKind, Facts, Mode, Place, StepContext};
+use super::{access, Action, Check, FactKind, Facts, Place, StepContext};
 use crate::world::{Batch, Class, Error, NewRecord, Record, Result, Target, Zone};
 use async_trait::async_trait;
 use serde_json::{json, Value};
@@ -110,8 +110,8 @@ fn with_records(cx: &StepContext<'_>, error: Error) -> Error {
 #[async_trait]
 impl Action for Point {
     fn describe(&self, place: &Place<'_>) -> String {
-        if place.run.mode == Mode::Rehearsal {
-            return format!("leave zone {} alone: a rehearsal does not touch it", place.settings.dns.zone);
+        if place.settings.dns.hosts.is_empty() {
+            return format!("leave zone {} alone: there are no names to point", place.settings.dns.zone);
         }
         format!("point {} at {}", place.settings.dns.hosts.join(", "), node_name(place))
     }
@@ -123,7 +123,7 @@ impl Action for Point {
         &[FactKind::NodeAddress]
     }
     async fn check(&self, cx: &StepContext<'_>) -> Result<Check> {
-        if cx.place.run.mode == Mode::Rehearsal {
+        if cx.settings().dns.hosts.is_empty() {
             return Ok(Check::Done(Facts::none()));
         }
         let difference = Self::difference(cx).await.map_err(|error| with_records(cx, error))?;

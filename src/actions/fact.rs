@@ -35,10 +35,12 @@ pub enum FactKind {
     Kubeconfig,
     /// Cloudflare's id of the zone.
     ZoneId,
+    /// What a rehearsal will cost at most: euro, net.
+    CostForecast,
 }
 
 impl FactKind {
-    const NAMES: [(Self, &'static str); 13] = [
+    const NAMES: [(Self, &'static str); 14] = [
         (Self::SshKeyId, "ssh_key.id"),
         (Self::NetworkId, "network.id"),
         (Self::FirewallId, "firewall.id"),
@@ -52,6 +54,7 @@ impl FactKind {
         (Self::K3sDigest, "k3s.digest"),
         (Self::Kubeconfig, "kubeconfig.digest"),
         (Self::ZoneId, "zone.id"),
+        (Self::CostForecast, "cost.forecast"),
     ];
     /// The name used in journals and messages.
     pub fn name(self) -> &'static str {

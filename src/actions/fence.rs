@@ -1,7 +1,7 @@
 //! `old_cluster.fence`: puts servers of an earlier life out of action. Powered off and seen off, or cut off by a firewall;
 //! renamed and labelled, never deleted.
 
-use super::{Action, Check, Facts, Mode, Place, StepContext};
+use super::{Action, Check, Facts, Place, StepContext};
 use crate::world::{
     self, Class, Error, FirewallRule, Permit, Result, Server, ServerStatus, Target, Thing, ThingKind, ThingSpec,
 };
@@ -154,9 +154,6 @@ impl Action for Fence {
         json!({ "cluster": place.settings.cluster })
     }
     async fn check(&self, cx: &StepContext<'_>) -> Result<Check> {
-        if cx.place.run.mode == Mode::Rehearsal {
-            return Ok(Check::Done(Facts::none()));
-        }
         let loose: Vec<_> = loose_servers(cx).await?.into_iter().map(|s| s.name).collect();
         Ok(match loose.is_empty() {
             true => Check::Done(Facts::none()),

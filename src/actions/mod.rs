@@ -5,12 +5,14 @@
 
 mod access;
 mod action;
+mod apart;
 mod cluster_node;
 mod dns;
 mod fact;
 mod fence;
 mod firewall_peers;
 mod host_key;
+mod inventory;
 mod k3s;
 mod manifests;
 mod node;
@@ -21,6 +23,7 @@ mod rank;
 mod registry;
 mod rollout;
 mod server;
+mod teardown;
 mod thing;
 mod verify;
 

@@ -3,7 +3,7 @@
 use super::fence::fenced;
 use super::node::node_name;
 use super::patience::patiently;
-use super::{Action, Check, FactKind, Facts, Mode, Place, StepContext};
+use super::{Action, Check, FactKind, Facts, Place, StepContext};
 use crate::world::{self, Class, Error, Get, Result, Server, ServerStatus, Target};
 use async_trait::async_trait;
 use serde_json::{json, Value};
@@ -72,9 +72,6 @@ impl Action for Dead {
         json!({ "cluster": place.settings.cluster })
     }
     async fn check(&self, cx: &StepContext<'_>) -> Result<Check> {
-        if cx.place.run.mode == Mode::Rehearsal {
-            return Ok(Check::Done(Facts::none()));
-        }
         let suspects = Self::suspects(cx).await?;
         let (mut serving, mut answering) = (Vec::new(), Vec::new());
         for server in &suspects {
@@ -103,7 +100,7 @@ impl Action for Dead {
     }
 }
 
-/// Protects the step's server against deletion and rebuild, live only.
+/// Protects the step's server against deletion and rebuild.
 pub(super) struct Protect;
 
 #[async_trait]
@@ -118,9 +115,6 @@ impl Action for Protect {
         &[FactKind::ServerId]
     }
     async fn check(&self, cx: &StepContext<'_>) -> Result<Check> {
-        if cx.place.run.mode == Mode::Rehearsal {
-            return Ok(Check::Done(Facts::none()));
-        }
         let id = cx.facts.id(FactKind::ServerId, Some(&cx.node()?.key))?;
         match cx.world.cloud.server(id).await? {
             Some(server) if server.delete_protected && server.rebuild_protected => Ok(Check::Done(Facts::none())),

@@ -5,8 +5,8 @@ use super::rank::Part;
 use super::rollout::Until;
 use super::verify::Which;
 use super::{
-    cluster_node, dns, fence, firewall_peers, k3s, manifests, node, old, preflight, rollout, server, thing, verify,
-    Action,
+    apart, cluster_node, dns, fence, firewall_peers, inventory, k3s, manifests, node, old, preflight, rollout, server,
+    teardown, thing, verify, Action,
 };
 use crate::config::known;
 use crate::world::ThingKind;
@@ -49,6 +49,12 @@ pub fn action(name: &str, params: &Value) -> Result<Arc<dyn Action>, String> {
             stable: params.pick("stable", &["yes", "no"], |word| Some(word == "yes"))?,
         }),
         "dns.point" => Arc::new(dns::Point),
+        "rehearsal.apart" => Arc::new(apart::Apart),
+        "rehearsal.budget" => Arc::new(apart::Budget(params.pick("until", &["end", "expiry"], paid_until)?)),
+        "inventory.note" => Arc::new(inventory::Note),
+        "inventory.compare" => Arc::new(inventory::Compare),
+        "teardown.servers" => Arc::new(teardown::Servers),
+        "teardown.things" => Arc::new(teardown::Things),
         "firewall.peers" => Arc::new(firewall_peers::Peers),
         other => return Err(format!("unknown action {other}; {}", known(other, NAMES.iter().copied(), ""))),
     };
@@ -57,7 +63,7 @@ pub fn action(name: &str, params: &Value) -> Result<Arc<dyn Action>, String> {
 }
 
 /// All names that [`action`] knows, for messages.
-pub const NAMES: [&str; 28] = [
+pub const NAMES: [&str; 34] = [
     "preflight.check",
     "old_cluster.dead",
     "old_cluster.fence",
@@ -86,12 +92,26 @@ pub const NAMES: [&str; 28] = [
     "edge.answers",
     "dns.point",
     "firewall.peers",
+    "rehearsal.apart",
+    "rehearsal.budget",
+    "inventory.note",
+    "inventory.compare",
+    "teardown.servers",
+    "teardown.things",
 ];
 
 fn until(word: &str) -> Option<Until> {
     match word {
         "serving" => Some(Until::Serving),
         "all" => Some(Until::All),
+        _ => None,
+    }
+}
+
+fn paid_until(word: &str) -> Option<apart::Until> {
+    match word {
+        "end" => Some(apart::Until::End),
+        "expiry" => Some(apart::Until::Expiry),
         _ => None,
     }
 }

@@ -29,6 +29,16 @@ impl Which {
             Self::All => all,
         }
     }
+
+    /// Those that are asked through the edge: their names point at the cluster.
+    fn at_the_edge(self, place: &Place<'_>) -> Vec<HealthSettings> {
+        let host = |h: &&HealthSettings| {
+            let url = url::Url::parse(&h.url).ok();
+            let host = url.as_ref().and_then(url::Url::host_str);
+            host.is_some_and(|host| place.settings.dns.hosts.iter().any(|name| name == host))
+        };
+        self.of(place).iter().filter(host).cloned().collect()
+    }
 }
 
 /// What one request came to.
@@ -118,7 +128,10 @@ pub(super) struct EdgeAnswers {
 #[async_trait]
 impl Action for EdgeAnswers {
     fn describe(&self, place: &Place<'_>) -> String {
-        let healths = self.which.of(place);
+        let healths = self.which.at_the_edge(place);
+        if healths.is_empty() {
+            return "ask nothing through the edge: no name points at the cluster".to_owned();
+        }
         let urls: Vec<_> = healths.iter().map(|h| h.url.as_str()).collect();
         let longest = healths.iter().map(|h| h.stable_for).max().unwrap_or_default();
         match self.stable && longest > Duration::ZERO {
@@ -130,11 +143,11 @@ impl Action for EdgeAnswers {
         inputs(self.which, place)
     }
     async fn check(&self, cx: &StepContext<'_>) -> Result<Check> {
-        let healths = self.which.of(&cx.place);
+        let healths = self.which.at_the_edge(&cx.place);
         let begun = cx.world.clock.now();
         loop {
             let since = cx.world.clock.now().saturating_sub(begun);
-            if let Some(trouble) = ask_all(cx, healths, None).await? {
+            if let Some(trouble) = ask_all(cx, &healths, None).await? {
                 return Ok(trouble);
             }
             let longest = healths.iter().map(|h| h.stable_for).max().unwrap_or_default();

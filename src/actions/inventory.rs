@@ -1,0 +1,119 @@
+//! `inventory.note`, `inventory.compare`: what the project holds before a run makes anything, and after it took all of that
+//! down again.
+
+use super::access::file_error;
+use super::teardown::KINDS;
+use super::{Action, Check, Facts, Place, StepContext};
+use crate::world::{self, Error, Labels, Result};
+use async_trait::async_trait;
+use serde_json::{json, Value};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Where the inventory of before lies in the run's files.
+const BEFORE: &str = "inventory-before.json";
+
+/// One thing of the project, in words, and whether this run made it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Item {
+    words: String,
+    ours: bool,
+}
+
+/// Everything in the project, by kind and id.
+async fn inventory(cx: &StepContext<'_>) -> Result<BTreeMap<String, Item>> {
+    let (cloud, cluster, run) = (&cx.world.cloud, &cx.settings().cluster, &cx.place.run.id);
+    let mut all = BTreeMap::new();
+    let mut add = |kind: &str, id: i64, name: &str, labels: &Labels| {
+        let kind = kind.replace('_', " ");
+        let ours = world::of_run(labels, cluster, run);
+        all.insert(format!("{kind} {id}"), Item { words: format!("{kind} {name} (id {id})"), ours });
+    };
+    let servers = cloud.servers("").await?;
+    for server in &servers {
+        add("server", server.id, &server.name, &server.labels);
+    }
+    for kind in KINDS {
+        for thing in cloud.things(kind, "").await? {
+            add(kind.word(), thing.id, &thing.name, &thing.labels);
+        }
+    }
+    for address in cloud.primary_ips().await? {
+        add("primary_ip", address.id, &address.name, &address.labels);
+    }
+    Ok(all)
+}
+
+/// Notes what the project holds.
+pub(super) struct Note;
+
+#[async_trait]
+impl Action for Note {
+    fn describe(&self, _place: &Place<'_>) -> String {
+        "note everything that the project holds".to_owned()
+    }
+    fn inputs(&self, _place: &Place<'_>) -> Value {
+        json!({})
+    }
+    async fn check(&self, cx: &StepContext<'_>) -> Result<Check> {
+        let kept = cx.world.files.read(BEFORE).await.map_err(|e| file_error(cx, BEFORE, &e))?;
+        Ok(match kept {
+            Some(_) => Check::Done(Facts::none()),
+            None => Check::Needed("the inventory".to_owned()),
+        })
+    }
+    async fn apply(&self, cx: &StepContext<'_>) -> Result<()> {
+        let before: BTreeMap<String, String> =
+            inventory(cx).await?.into_iter().map(|(key, item)| (key, item.words)).collect();
+        let text = json!(before).to_string();
+        cx.world.files.write(BEFORE, text.as_bytes()).await.map_err(|e| file_error(cx, BEFORE, &e))
+    }
+}
+
+/// Nothing of this run is left. What others made or removed meanwhile is told, and left.
+pub(super) struct Compare;
+
+impl Compare {
+    async fn before(cx: &StepContext<'_>) -> Result<BTreeMap<String, String>> {
+        let lost = |why: &str| {
+            Error::fatal(format!("{}/{BEFORE} {why}", cx.world.files.place()))
+                .remedy("compare the project in the console with what it should hold")
+        };
+        let kept = cx.world.files.read(BEFORE).await.map_err(|e| file_error(cx, BEFORE, &e))?;
+        let text = kept.ok_or_else(|| lost("is gone"))?;
+        serde_json::from_slice(&text).map_err(|_| lost("is no inventory"))
+    }
+}
+
+#[async_trait]
+impl Action for Compare {
+    fn describe(&self, _place: &Place<'_>) -> String {
+        "compare everything that the project holds with what it held before".to_owned()
+    }
+    fn inputs(&self, _place: &Place<'_>) -> Value {
+        json!({})
+    }
+    async fn check(&self, cx: &StepContext<'_>) -> Result<Check> {
+        let (before, now) = (Self::before(cx).await?, inventory(cx).await?);
+        let (mut ours, mut others) = (Vec::new(), BTreeSet::new());
+        for (key, item) in now.iter().filter(|(key, _)| !before.contains_key(*key)) {
+            match item.ours {
+                true => ours.push(item.words.clone()),
+                false => {
+                    others.insert(format!("{} was made meanwhile, not by this run: left as it is", item.words));
+                }
+            }
+            tracing::debug!(key, "not there before");
+        }
+        let gone = before.iter().filter(|(key, _)| !now.contains_key(*key));
+        others.extend(gone.map(|(_, words)| format!("{words} went meanwhile, not by this run")));
+        others.iter().for_each(|line| cx.effects.note(line));
+        Ok(match ours.is_empty() {
+            true => Check::Done(Facts::none()),
+            // A list may lag behind what was deleted: looked at again until it is empty, or the deadline is over.
+            false => Check::Pending(format!("residue of this run: {}", ours.join(", "))),
+        })
+    }
+    async fn apply(&self, _cx: &StepContext<'_>) -> Result<()> {
+        Ok(())
+    }
+}
