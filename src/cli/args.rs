@@ -71,6 +71,15 @@ impl Profile {
 pub enum Command {
     /// Every node is gone: build new ones and serve again.
     Rebuild,
+    /// Rebuild on spare nodes in a project of their own (HCLOUD_TOKEN_REHEARSAL), then take everything down again.
+    Rehearse {
+        /// Leave the nodes until they expire (`rehearsal.expires_after`); they cost until somebody deletes them.
+        #[arg(long)]
+        keep: bool,
+        /// Refuse beforehand if it would cost more than this, in euro, net. Default: `rehearsal.budget`.
+        #[arg(long, value_name = "EUR")]
+        budget: Option<f64>,
+    },
     /// Go on with a run that was interrupted or failed.
     Resume {
         /// The run's id; needed where several are unfinished.

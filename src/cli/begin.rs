@@ -39,9 +39,41 @@ pub fn person(global: &Global, header: &str, drawing: &Drawing) -> Arc<dyn Perso
     })
 }
 
-/// `relight rebuild`.
-pub async fn rebuild(global: &Global, environment: &Environment) -> Result<Exit, Stop> {
-    let prepared = prepare::prepare(global, "rebuild", Mode::Live)?;
+/// What a new run is for.
+pub struct Purpose {
+    /// Its playbook.
+    playbook: &'static str,
+    /// Production, or spare nodes.
+    mode: Mode,
+    /// A rehearsal's budget instead of the configured one.
+    budget: Option<f64>,
+}
+
+impl Purpose {
+    /// `relight rebuild`.
+    pub fn rebuild() -> Self {
+        Self { playbook: "rebuild", mode: Mode::Live, budget: None }
+    }
+    /// `relight rehearse`.
+    pub fn rehearse(keep: bool, budget: Option<f64>) -> Self {
+        let playbook = if keep { "rehearse-keep" } else { "rehearse" };
+        Self { playbook, mode: Mode::Rehearsal, budget }
+    }
+}
+
+/// Where a run's lock lies: live runs of a cluster have one among them, a rehearsal its own.
+pub fn locked_directory(cluster: &Path, id: &RunId) -> std::path::PathBuf {
+    match id.mode {
+        Mode::Live => cluster.to_owned(),
+        Mode::Rehearsal => cluster.join(&id.id),
+    }
+}
+
+/// Begins a run.
+pub async fn begin(global: &Global, environment: &Environment, purpose: &Purpose) -> Result<Exit, Stop> {
+    let mut prepared = prepare::prepare(global, purpose.playbook, purpose.mode)?;
+    prepared.set_budget(purpose.budget);
+    let prepared = prepared;
     let kind = if global.sandbox { WorldKind::Sandbox } else { WorldKind::Real };
     if !global.sandbox {
         worlds::no_leftovers(environment)?;
@@ -49,17 +81,19 @@ pub async fn rebuild(global: &Global, environment: &Environment) -> Result<Exit,
     let cluster = prepared.settings.cluster.clone();
     let directory = runs::cluster_directory(&global.state, kind, &cluster);
     kept::leftovers(global, &prepared.settings).await?;
-    let id = prepare::new_run(&OsRandom, Mode::Live);
-    let _lock = lock(&directory, &id.id)?;
+    let id = prepare::new_run(&OsRandom, purpose.mode);
+    let _lock = lock(&locked_directory(&directory, &id), &id.id)?;
     let card = match kind {
         WorldKind::Sandbox => Some(sandbox::ready_for(global, &prepared).await?),
         _ => None,
     };
-    no_unfinished(global, kind, &cluster, card.as_ref())?;
+    if purpose.mode == Mode::Live {
+        no_unfinished(global, kind, &cluster, card.as_ref())?;
+    }
     let place = directory.join(&id.id);
     let nobody = Arc::new(crate::world::NobodyThere);
     let look = worlds::world(&prepared.settings, environment, card.as_ref(), &place, nobody)?;
-    let header = drive::header(&look, &prepared.settings).await;
+    let header = drive::header(&look, &prepared.settings, id.mode).await;
     let records = step_records(&prepared.plan, &prepared.settings, &id, &prepared.scripts);
     let stderr = Term::stderr();
     eprint!("{}", commands::plan_shown(&header, &prepared, &records, columns(&stderr)));
@@ -68,7 +102,7 @@ pub async fn rebuild(global: &Global, environment: &Environment) -> Result<Exit,
     let above = if stderr.is_term() && !global.json { "" } else { header.as_str() };
     let drawing = Drawing::new(global, above, look.clock.factor());
     let person = person(global, &header, &drawing);
-    agree(&*person, kind, &prepared).await?;
+    agree(&*person, kind, &id, &prepared).await?;
     let world = World { person, ..look };
     start(global, &prepared, &id, world, records, &drawing, &header).await
 }
@@ -110,8 +144,9 @@ async fn start(
 fn no_unfinished(global: &Global, kind: WorldKind, cluster: &str, card: Option<&Card>) -> Result<(), Stop> {
     let mut kept = runs::all(&global.state, &[kind], cluster)?;
     kept.retain(|run| {
+        let live = run.state.started.as_ref().is_none_or(|s| s.mode == Mode::Live.word());
         let uid = run.state.started.as_ref().map(|s| s.world_uid.as_str());
-        !run.state.over() && card.is_none_or(|card| uid == Some(card.uid.as_str()))
+        live && !run.state.over() && card.is_none_or(|card| uid == Some(card.uid.as_str()))
     });
     match kept.pop() {
         None => Ok(()),
@@ -125,16 +160,18 @@ fn no_unfinished(global: &Global, kind: WorldKind, cluster: &str, card: Option<&
 
 /// Asks before a run begins: live with the cluster's name typed, in the sandbox with a yes. Without a terminal a sandbox run
 /// begins at once: there is nothing that it could harm.
-async fn agree(person: &dyn Person, kind: WorldKind, prepared: &Prepared) -> Result<(), Stop> {
-    let live = kind == WorldKind::Real;
+async fn agree(person: &dyn Person, kind: WorldKind, id: &RunId, prepared: &Prepared) -> Result<(), Stop> {
+    let real = kind == WorldKind::Real;
+    let live = real && id.mode == Mode::Live;
     let terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
-    if !live && !terminal {
+    if !real && !terminal {
         return Ok(());
     }
     let cluster = &prepared.settings.cluster;
+    let what = if id.mode == Mode::Live { "rebuild" } else { "rehearsal" };
     let question = Question {
         step: "begin".to_owned(),
-        text: format!("{} Begin the rebuild of cluster {cluster}?", prepared.plan.summary),
+        text: format!("{} Begin the {what} of cluster {cluster}?", prepared.plan.summary),
         type_this: live.then(|| cluster.clone()),
         evidence: false,
     };

@@ -3,11 +3,11 @@
 use super::drawing::{fitted, Drawing};
 use super::exit::{Exit, Stop};
 use super::prepare::Prepared;
-use crate::actions::RunId;
+use crate::actions::{Mode, RunId};
 use crate::config::Settings;
 use crate::engine::{Event, Journal, RunFinished, RunState};
 use crate::report;
-use crate::world::{selector, Server, ServerStatus, World, STATE};
+use crate::world::{selector, Server, ServerStatus, World, WorldKind, STATE};
 use dialoguer::console::Term;
 use std::fmt::Write;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use tokio::signal::unix::{signal, SignalKind};
 use tokio::sync::watch;
 
 /// World, project and zone: stands above everything that is shown or asked.
-pub async fn header(world: &World, settings: &Settings) -> String {
+pub async fn header(world: &World, settings: &Settings, mode: Mode) -> String {
     let project = match world.cloud.servers("").await {
         Ok(servers) if servers.is_empty() => "project without servers".to_owned(),
         Ok(servers) => {
@@ -26,10 +26,13 @@ pub async fn header(world: &World, settings: &Settings) -> String {
         }
         Err(error) => format!("project that cannot be listed ({})", error.what),
     };
-    let name = match world.kind {
-        crate::world::WorldKind::Real => "LIVE",
-        crate::world::WorldKind::Sandbox => "SANDBOX",
-        crate::world::WorldKind::Lab => "LAB",
+    let name = match (world.kind, mode) {
+        (WorldKind::Real, Mode::Live) => "LIVE",
+        (WorldKind::Real, Mode::Rehearsal) => "REHEARSAL",
+        (WorldKind::Sandbox, Mode::Live) => "SANDBOX",
+        (WorldKind::Sandbox, Mode::Rehearsal) => "REHEARSAL in the SANDBOX",
+        (WorldKind::Lab, Mode::Live) => "LAB",
+        (WorldKind::Lab, Mode::Rehearsal) => "REHEARSAL in the LAB",
     };
     format!("{name} · cluster {} · {project} · zone {}", settings.cluster, settings.dns.zone)
 }

@@ -3,7 +3,8 @@
 use super::args::{Cli, Command};
 use super::exit::{Exit, Stop};
 use super::worlds::Environment;
-use super::{begin, commands, kubectl, resume, sandbox};
+use super::begin::{self, Purpose};
+use super::{commands, kubectl, resume, sandbox};
 use crate::world::Secret;
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
@@ -76,7 +77,10 @@ pub fn run(environment: &Environment) -> Result<Exit, Stop> {
 async fn command(cli: Cli, environment: &Environment) -> Result<Exit, Stop> {
     let global = &cli.global;
     match cli.command {
-        Command::Rebuild => return begin::rebuild(global, environment).await,
+        Command::Rebuild => return begin::begin(global, environment, &Purpose::rebuild()).await,
+        Command::Rehearse { keep, budget } => {
+            return begin::begin(global, environment, &Purpose::rehearse(keep, budget)).await
+        }
         Command::Resume { run } => return resume::resume(global, environment, run.as_deref()).await,
         Command::Status { run } => commands::status(global, run.as_deref())?,
         Command::Plan { playbook, check: false } => commands::plan(global, &playbook)?,

@@ -46,7 +46,7 @@ pub async fn plan_check(global: &Global, environment: &Environment, playbook: &s
         worlds::world(settings, environment, card.as_ref().map(|c: &card::Card| c), &directory, Arc::new(NobodyThere))?;
     let run = RunId { id: last.as_ref().map_or_else(|| "none".to_owned(), |r| r.id.clone()), mode: Mode::Live };
     let mut facts = last.map(|run| run.state.facts).unwrap_or_default();
-    let header = drive::header(&world, settings).await;
+    let header = drive::header(&world, settings, Mode::Live).await;
     let stdout = Term::stdout();
     if !global.json {
         println!("{}", fitted(&header, &stdout));

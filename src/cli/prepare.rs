@@ -1,7 +1,7 @@
 //! From files to a plan: configuration, playbook and scripts, with all mistakes told at once.
 
 use super::args::Global;
-use super::exit::Stop;
+use super::exit::{Exit, Stop};
 use crate::actions::{self, Mode, RunId, Scripts};
 use crate::config::{self, Settings};
 use crate::playbook::{self, Binding, Plan, Source};
@@ -16,6 +16,26 @@ pub struct Prepared {
     pub plan: Plan,
     /// What runs on nodes.
     pub scripts: Scripts,
+}
+
+impl Prepared {
+    /// Gives a rehearsal another budget than the configuration does.
+    pub fn set_budget(&mut self, budget: Option<f64>) {
+        if let (Some(spare), Some(_)) = (&mut self.settings.spare, budget) {
+            spare.budget = budget;
+        }
+    }
+}
+
+/// The settings of a run in this mode. A rehearsal that would have something of production's is refused, whatever is agreed to.
+fn of_mode(settings: Settings, mode: Mode) -> Result<Settings, Stop> {
+    match mode {
+        Mode::Live => Ok(settings),
+        Mode::Rehearsal => settings.rehearsed().map_err(|missing| {
+            let remedy = "production's values are shared only where relight.yaml says so";
+            Stop::new(Exit::Refused, missing.join("\n"), remedy)
+        }),
+    }
 }
 
 /// Reads the configuration.
@@ -52,7 +72,7 @@ pub fn plan(source: &Source, name: &str, settings: &Settings, mode: Mode) -> Res
 
 /// All of it.
 pub fn prepare(global: &Global, playbook: &str, mode: Mode) -> Result<Prepared, Stop> {
-    let settings = settings(global)?;
+    let settings = of_mode(settings(global)?, mode)?;
     let source = source(global)?;
     let plan = plan(&source, playbook, &settings, mode)?;
     let scripts = scripts(&source)?;

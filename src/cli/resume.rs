@@ -1,7 +1,7 @@
 //! `relight resume`: goes on with a run, in the world that its first record names.
 
 use super::args::Global;
-use super::begin::{lock, person};
+use super::begin::{lock, locked_directory, person};
 use super::card;
 use super::drawing::{fitted, Drawing};
 use super::drive::{self, Drive};
@@ -27,18 +27,21 @@ pub async fn resume(global: &Global, environment: &Environment, named: Option<&s
         let what = format!("run {} was written by relight {} in a newer format", kept.id, first.version);
         return Err(Stop::usage(what, "resume it with that version"));
     }
-    let _lock = lock(&runs::cluster_directory(&global.state, kept.world, &settings.cluster), &kept.id)?;
+    let mode = Mode::from_word(&first.mode).unwrap_or(Mode::Live);
+    let id = RunId { id: kept.id.clone(), mode };
+    let directory = runs::cluster_directory(&global.state, kept.world, &settings.cluster);
+    let _lock = lock(&locked_directory(&directory, &id), &kept.id)?;
     let card = match kept.world {
         WorldKind::Sandbox => Some(card::required(&global.state, &settings.cluster, &first.world_uid)?),
         _ => None,
     };
-    let mode = Mode::from_word(&first.mode).unwrap_or(Mode::Live);
-    let prepared = prepare::prepare(global, &first.playbook, mode)?;
+    let mut prepared = prepare::prepare(global, &first.playbook, mode)?;
+    prepared.set_budget(kept.state.settings.pointer("/spare/budget").and_then(serde_json::Value::as_f64));
+    let prepared = prepared;
     let nobody = Arc::new(crate::world::NobodyThere);
     let look = worlds::world(&prepared.settings, environment, card.as_ref(), &kept.directory, nobody)?;
     same_project(&look, &first, &kept).await?;
-    let id = RunId { id: kept.id.clone(), mode };
-    let header = drive::header(&look, &prepared.settings).await;
+    let header = drive::header(&look, &prepared.settings, mode).await;
     let drawing = Drawing::new(global, &header, look.clock.factor());
     let world = World { person: person(global, &header, &drawing), ..look };
     go_on(global, &world, &prepared, &id, &drawing, &header).await

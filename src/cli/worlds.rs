@@ -1,12 +1,12 @@
 //! Which outside a command acts in: the real one, from tokens; or the sandbox, from its card.
 
 use super::card::Card;
-use super::exit::Stop;
+use super::exit::{Exit, Stop};
 use crate::config::Settings;
 use crate::providers::{
-    Cloudflare, Generated, Hetzner, KubeApi, OnlyEdge, OpenSsh, OsRandom, RunFiles, Secrets, SystemClock, Visitor,
+    Cloudflare, Generated, Hetzner, KubeApi, NoDns, OnlyEdge, OpenSsh, OsRandom, RunFiles, Secrets, SystemClock, Visitor,
 };
-use crate::world::{Addresses, Clock, Person, Secret, SecretSource, Shell, World, WorldKind};
+use crate::world::{Addresses, Clock, Dns, Person, Secret, SecretSource, Shell, World, WorldKind};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -16,6 +16,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub const HCLOUD: &str = "https://api.hetzner.cloud/v1";
 /// Cloudflare's API.
 pub const CLOUDFLARE: &str = "https://api.cloudflare.com/client/v4";
+
+/// The variable with the token of the project that rehearsals are in.
+const REHEARSAL_TOKEN: &str = "HCLOUD_TOKEN_REHEARSAL";
 
 /// relight's environment, as `main` took it before the runtime started.
 pub type Environment = BTreeMap<String, Secret>;
@@ -49,26 +52,44 @@ pub fn no_leftovers(environment: &Environment) -> Result<(), Stop> {
     Ok(())
 }
 
-fn real(environment: &Environment) -> Result<Doors, Stop> {
+/// The tokens of production, or those of a rehearsal: of another project, and none of Cloudflare's.
+fn tokens(environment: &Environment, settings: &Settings) -> Result<(Secret, Secret), Stop> {
+    let cloudflare = match settings.dns.hosts.is_empty() {
+        true => Secret::new(String::new()),
+        false => token(environment, "CLOUDFLARE_API_TOKEN")?,
+    };
+    if settings.spare.is_none() {
+        return Ok((token(environment, "HCLOUD_TOKEN")?, cloudflare));
+    }
+    let spare = token(environment, REHEARSAL_TOKEN)?;
+    if environment.get("HCLOUD_TOKEN").is_some_and(|live| live.expose() == spare.expose()) {
+        let what = format!("{REHEARSAL_TOKEN} is the same token as HCLOUD_TOKEN");
+        return Err(Stop::new(Exit::Refused, what, "make a project for rehearsals, and a token in it"));
+    }
+    Ok((spare, cloudflare))
+}
+
+fn real(environment: &Environment, settings: &Settings) -> Result<Doors, Stop> {
     no_leftovers(environment)?;
-    let hcloud = token(environment, "HCLOUD_TOKEN")?;
+    let (hcloud, cloudflare) = tokens(environment, settings)?;
     Ok(Doors {
         kind: WorldKind::Real,
         // A token belongs to one project: its digest tells projects apart and tells nobody the token.
         uid: crate::world::sha256_hex(hcloud.expose()).chars().take(16).collect(),
         hcloud: (HCLOUD.to_owned(), hcloud),
-        cloudflare: (CLOUDFLARE.to_owned(), token(environment, "CLOUDFLARE_API_TOKEN")?),
+        cloudflare: (CLOUDFLARE.to_owned(), cloudflare),
         addresses: Addresses::identity(),
         only: None,
         clock: Arc::new(SystemClock::wall()),
     })
 }
 
-fn sandbox(card: &Card) -> Doors {
+fn sandbox(card: &Card, settings: &Settings) -> Doors {
+    let token = if settings.spare.is_some() { &card.hcloud_token_rehearsal } else { &card.hcloud_token };
     Doors {
         kind: WorldKind::Sandbox,
         uid: card.uid.clone(),
-        hcloud: (card.hcloud_endpoint.clone(), Secret::new(card.hcloud_token.clone())),
+        hcloud: (card.hcloud_endpoint.clone(), Secret::new(token.clone())),
         cloudflare: (card.cloudflare_base_url.clone(), Secret::new(card.cloudflare_api_token.clone())),
         addresses: Addresses::sandbox(),
         only: Some(OnlyEdge { address: card.edge, authority: card.authority.clone().into_bytes() }),
@@ -92,8 +113,8 @@ pub fn world(
     person: Arc<dyn Person>,
 ) -> Result<World, Stop> {
     let doors = match card {
-        Some(card) => sandbox(card),
-        None => real(environment)?,
+        Some(card) => sandbox(card, settings),
+        None => real(environment, settings)?,
     };
     let random = Arc::new(OsRandom);
     let Doors { kind, uid, hcloud, cloudflare, addresses, only, clock } = doors;
@@ -107,11 +128,15 @@ pub fn world(
         Stop::usage(format!("{}: {error}", directory.display()), "make the state directory writable")
     })?;
     let timeouts = &settings.timeouts;
+    let dns: Arc<dyn Dns> = match settings.dns.hosts.is_empty() {
+        true => Arc::new(NoDns),
+        false => Arc::new(Cloudflare::new(&cloudflare.0, &cloudflare.1, Arc::clone(&clock), timeouts)?),
+    };
     Ok(World {
         kind,
         uid,
         cloud: Arc::new(Hetzner::new(&hcloud.0, &hcloud.1, Arc::clone(&clock), timeouts)?),
-        dns: Arc::new(Cloudflare::new(&cloudflare.0, &cloudflare.1, Arc::clone(&clock), timeouts)?),
+        dns,
         cluster: Arc::new(KubeApi::new(Arc::clone(&shell), timeouts.clone())),
         shell,
         http: Arc::new(Visitor::new(addresses, only, timeouts)?),
