@@ -119,7 +119,7 @@ impl OnNode {
         if matches!(settings.cloud.network, NetworkSettings::Public) {
             map.insert("flannel-external-ip".to_owned(), json!(true));
         }
-        if let Some(s3) = settings.k3s.snapshots.s3.as_ref().filter(|_| cx.place.run.mode == super::Mode::Live) {
+        if let Some(s3) = &settings.k3s.snapshots.s3 {
             let text = |secret: Secret| secret.expose_str().unwrap_or_default().to_owned();
             map.insert("etcd-s3".to_owned(), json!(true));
             map.insert("etcd-s3-endpoint".to_owned(), json!(s3.endpoint));

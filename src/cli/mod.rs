@@ -12,6 +12,7 @@ mod commands;
 mod control;
 mod drawing;
 mod drive;
+mod ending;
 mod entry;
 mod exit;
 mod kept;
