@@ -31,12 +31,20 @@ pub fn plan(settings: &Settings, name: &str) -> Plan {
     plan_of(settings, &file.text, &file.file)
 }
 
-/// The same from another text.
+/// The same from another text. Spare servers' settings make it a rehearsal's.
 pub fn plan_of(settings: &Settings, text: &str, file: &str) -> Plan {
     let source = Source::embedded();
     let (nodes, default_deadline) = (&settings.nodes, settings.timeouts.step);
-    let binding = Binding { nodes, default_deadline, mode: Mode::Live, actions: &|n, p| action(n, p), source: &source };
+    let mode = mode_of(settings);
+    let binding = Binding { nodes, default_deadline, mode, actions: &|n, p| action(n, p), source: &source };
     relight::playbook::load(text, file, &binding).unwrap_or_else(|problems| panic!("{problems:?}"))
+}
+
+fn mode_of(settings: &Settings) -> Mode {
+    match settings.spare {
+        Some(_) => Mode::Rehearsal,
+        None => Mode::Live,
+    }
 }
 
 /// All scripts.
@@ -114,6 +122,24 @@ impl Life {
         Self::around(model, settings)
     }
 
+    /// A rehearsal by this playbook, beside the living cluster.
+    pub fn rehearsal(playbook: &str) -> Self {
+        let live = settings();
+        let model = Model::healthy(&live, &Start::default());
+        Self::rehearsal_beside(model, playbook)
+    }
+
+    /// The same on any outside.
+    pub fn rehearsal_beside(model: Model, playbook: &str) -> Self {
+        let (start, spare) = (Start::default(), settings().rehearsed().expect("the example says what a rehearsal has"));
+        let life = Self::around(model, spare);
+        Self {
+            plan: plan(&life.settings, playbook),
+            sandbox: life.sandbox.with_tokens(&format!("{}-rehearsal", start.cloud_token), &start.dns_token),
+            ..life
+        }
+    }
+
     /// A run on this outside.
     pub fn around(model: Model, settings: Settings) -> Self {
         let start = Start::default();
@@ -121,11 +147,11 @@ impl Life {
             plan: plan(&settings, "rebuild"),
             scripts: scripts(),
             sandbox: Sandbox::direct(model, &start),
-            settings,
-            id: RunId { id: "abcdefghijkl".to_owned(), mode: Mode::Live },
+            id: RunId { id: "abcdefghijkl".to_owned(), mode: mode_of(&settings) },
             secrets: Arc::new(GeneratedSecrets { seed: 1 }),
             listener: Arc::new(Deaf),
             often: 1,
+            settings,
         }
     }
 

@@ -21,4 +21,5 @@ mod killed_again;
 mod life;
 mod living;
 mod old_cluster;
+mod rehearsal;
 mod wrong_hands;

@@ -1,0 +1,149 @@
+//! A rehearsal leaves the world as it was: production untouched, nothing of its own left, wherever it is killed.
+
+use crate::judged::{all, survived, thinned, Wanted};
+use crate::life::{End, Life};
+use relight::engine::{Event, Outcome};
+use relight::sandbox::doors::direct::{Keep, Tripwire};
+use relight::sandbox::model::{lock, Fault, FaultKind, Matcher, Times};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Long enough for everything under way to end.
+const REST: Duration = Duration::from_secs(900);
+
+/// The lines of the world that are not this run's (Kubernetes goes on by itself, and is nobody's but its own project's).
+fn world(life: &Life) -> Vec<String> {
+    life.world_in_words()
+}
+
+/// Effects of the run that were not in the rehearsal's project.
+fn outside(life: &Life) -> Vec<String> {
+    let model = lock(&life.sandbox.model);
+    let of_run = model.ledger.applied().filter(|e| e.who.run == life.id.id);
+    let abroad = of_run.filter(|e| !e.names.is_empty() || e.project.as_deref().is_some_and(|p| p != "rehearsal"));
+    abroad.map(|e| format!("{} {} in {:?} {:?}", e.op, e.target, e.project, e.names)).collect()
+}
+
+fn settled(life: &Life) -> Vec<String> {
+    life.sandbox.in_words(REST)
+}
+
+#[test]
+fn a_rehearsal_succeeds_beside_the_living_cluster_and_leaves_the_world_as_it_was() {
+    let life = Life::rehearsal("rehearse");
+    let before = settled(&life);
+    let end = life.process(&Tripwire::new());
+    let told: Vec<_> = life.events().into_iter().map(|(at, e)| format!("{at} {e:?}")).collect();
+    assert_eq!(end.outcome(), "succeeded", "{end:?}\n{}", told.join("\n"));
+    assert_eq!(life.broken_promises(), Vec::<String>::new());
+    assert_eq!(outside(&life), Vec::<String>::new());
+    assert_eq!(world(&life), before);
+    let End::Finished(end) = end else { panic!("{end:?}") };
+    assert!(end.over && end.first_answer_seconds.is_some(), "{end:?}");
+    assert!(end.recovery_seconds > end.first_answer_seconds, "{end:?}");
+}
+
+#[test]
+fn a_rehearsal_may_be_killed_anywhere_and_leaves_nothing() {
+    let (life, wire) = (Life::rehearsal("rehearse"), Tripwire::new());
+    let before = settled(&life);
+    assert_eq!(life.process(&wire).outcome(), "succeeded");
+    let wanted = Wanted { points: wire.points(), effects: BTreeMap::new(), world: before };
+    let keeps = [Keep::Nothing, Keep::Half, Keep::All];
+    let points: Vec<usize> = (0..wanted.points.len()).collect();
+    let schedules: Vec<_> = thinned(points).into_iter().zip(keeps.into_iter().cycle()).collect();
+    println!("{} points", wanted.points.len());
+    all("a rehearsal killed once", &schedules, |(point, keep)| {
+        let life = Life::rehearsal("rehearse");
+        assert!(matches!(life.process(&Tripwire::at(*point)), End::Killed), "not killed at {point}");
+        life.crash(*keep);
+        let mut end = life.process(&Tripwire::new());
+        if end.outcome() != "succeeded" {
+            end = life.process(&Tripwire::new());
+        }
+        let mut wrong = survived(&life, &end, &wanted);
+        wrong.extend(outside(&life));
+        wrong.into_iter().map(|w| format!("killed at {point} ({keep:?}): {w}")).collect()
+    });
+}
+
+#[test]
+fn a_rehearsal_that_fails_takes_down_what_it_made_and_is_over() {
+    let life = Life::rehearsal("rehearse");
+    let before = settled(&life);
+    let never = Fault { times: Times::Always, ..Fault::once(Matcher::op("node.k3s.sh.start"), FaultKind::SshDrop) };
+    let id = lock(&life.sandbox.model).faults.plan(never);
+    let end = life.process(&Tripwire::new());
+    assert!(lock(&life.sandbox.model).faults.fired(id) > 0, "the fault never fired");
+    assert_eq!(end.outcome(), "failed", "{end:?}");
+    let End::Finished(end) = end else { panic!("{end:?}") };
+    assert!(end.over, "a resume would have nothing to do: {end:?}");
+    assert_eq!(world(&life), before);
+    assert_eq!(outside(&life), Vec::<String>::new());
+}
+
+#[test]
+fn what_others_make_meanwhile_is_told_and_left() {
+    let life = Life::rehearsal("rehearse");
+    let wire = Tripwire::new();
+    // Killed in the middle; then somebody else makes a server in the same project.
+    assert!(matches!(life.process(&Tripwire::at(400)), End::Killed));
+    life.crash(Keep::All);
+    lock(&life.sandbox.model).place_foreign("rehearsal", "somebody-elses", BTreeMap::new()).unwrap();
+    assert_eq!(life.process(&wire).outcome(), "succeeded");
+    let residue = life.events().into_iter().find_map(|(_, e)| match e {
+        Event::StepFinished { step, outcome, text, .. } if step == "residue" => Some((outcome, text)),
+        _ => None,
+    });
+    let (outcome, text) = residue.expect("the residue is looked for");
+    assert_eq!(outcome, Outcome::Already);
+    assert!(text.contains("somebody-elses") && text.contains("left as it is"), "{text}");
+    assert!(lock(&life.sandbox.model).in_words().iter().any(|line| line.contains("somebody-elses")));
+}
+
+fn refused(life: &Life, step: &str, words: &[&str]) {
+    let end = life.process(&Tripwire::new());
+    assert_eq!(end.outcome(), "refused", "{end:?}");
+    let told = life.events().into_iter().find_map(|(_, e)| match e {
+        Event::StepFailed { step: failed, error, .. } if failed == step => Some(error),
+        _ => None,
+    });
+    let told = told.unwrap_or_else(|| panic!("{step} did not fail: {:#?}", life.events()));
+    assert!(words.iter().all(|word| told.contains(word)), "{told}");
+    let made: Vec<String> = lock(&life.sandbox.model)
+        .ledger
+        .applied()
+        .filter(|e| e.who.run == life.id.id)
+        .map(|e| format!("{} {}", e.op, e.target))
+        .collect();
+    assert_eq!(made, Vec::<String>::new(), "before the first effect");
+}
+
+#[test]
+fn productions_token_is_refused_for_a_rehearsal() {
+    let life = Life::rehearsal("rehearse");
+    let start = relight::sandbox::model::Start::default();
+    let life = Life { sandbox: life.sandbox.with_tokens(&start.cloud_token, &start.dns_token), ..life };
+    refused(&life, "apart", &["living cluster", "honeydue-node-1", "HCLOUD_TOKEN_REHEARSAL"]);
+}
+
+#[test]
+fn a_rehearsal_above_its_budget_is_refused_with_both_figures() {
+    let mut life = Life::rehearsal("rehearse");
+    life.settings.spare.as_mut().unwrap().budget = Some(0.01);
+    refused(&life, "budget", &["EUR 0.0", "budget of EUR 0.01", "--budget"]);
+}
+
+#[test]
+fn kept_nodes_power_themselves_off_when_they_expire() {
+    let life = Life::rehearsal("rehearse-keep");
+    assert_eq!(life.process(&Tripwire::new()).outcome(), "succeeded");
+    let on = |life: &Life| {
+        let model = lock(&life.sandbox.model);
+        model.machines().into_iter().filter(|m| m.hostname.contains("-r-")).map(|m| m.on).collect::<Vec<_>>()
+    };
+    assert_eq!(on(&life), [true; 3]);
+    let later = lock(&life.sandbox.model).now() + life.settings.spare.as_ref().unwrap().expires_after;
+    lock(&life.sandbox.model).advance(later);
+    assert_eq!(on(&life), [false; 3]);
+}
