@@ -20,15 +20,19 @@ const LOOK: Duration = Duration::from_secs(2);
 /// How often the power is cut before a server counts as one that cannot be powered off.
 const TRIES: usize = 2;
 
-pub(super) fn fenced(server: &Server) -> bool {
-    server.labels.get(world::STATE).is_some_and(|s| s == FENCED)
+/// The id of the cluster's firewall that lets nothing through, where there is one.
+pub(super) async fn wall_id(cx: &StepContext<'_>) -> Result<Option<i64>> {
+    let cluster = &cx.settings().cluster;
+    let all = cx.world.cloud.things(ThingKind::Firewall, &world::selector(cluster, None)).await?;
+    Ok(all.into_iter().find(|f| f.name == world::wall_name(cluster)).map(|f| f.id))
 }
 
-/// Servers of this cluster that this run did not make and that are not fenced yet.
+/// Servers of this cluster that this run did not make and that are not out of action, whatever their labels say.
 async fn loose_servers(cx: &StepContext<'_>) -> Result<Vec<Server>> {
     let cluster = &cx.settings().cluster;
     let servers = cx.world.cloud.servers(&world::selector(cluster, None)).await?;
-    let loose = |s: &Server| !world::of_run(&s.labels, cluster, &cx.place.run.id) && !fenced(s);
+    let wall = wall_id(cx).await?;
+    let loose = |s: &Server| !world::of_run(&s.labels, cluster, &cx.place.run.id) && !s.is_fenced(wall);
     Ok(servers.into_iter().filter(loose).collect())
 }
 
@@ -97,7 +101,7 @@ impl Fence {
 
     /// The firewall that lets nothing through, made where it is missing.
     async fn wall(cx: &StepContext<'_>) -> Result<Thing> {
-        let name = cx.place.name("fence");
+        let name = world::wall_name(&cx.settings().cluster);
         let all = cx.world.cloud.things(ThingKind::Firewall, "").await?;
         let Some(found) = all.into_iter().find(|f| f.name == name) else {
             let target = Target::CloudNew { kind: "firewall", name: name.clone() };
@@ -136,6 +140,9 @@ impl Fence {
     }
 
     async fn mark(cx: &StepContext<'_>, server: &Server) -> Result<()> {
+        if server.labels.contains_key(world::STATE) {
+            return Ok(());
+        }
         let mut labels = server.labels.clone();
         labels.insert(world::STATE.to_owned(), FENCED.to_owned());
         let name: String = server.name.chars().take(45).collect();

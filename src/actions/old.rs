@@ -1,6 +1,6 @@
 //! `old_cluster.dead`, `server.protect`: whether an earlier life is over, and that nobody ends ours by mistake.
 
-use super::fence::fenced;
+use super::fence::wall_id;
 use super::node::node_name;
 use super::patience::patiently;
 use super::{Action, Check, FactKind, Facts, Place, StepContext};
@@ -37,10 +37,11 @@ impl Dead {
         let pointed: BTreeSet<String> = records.into_iter().map(|r| r.content).collect();
         let cluster = &cx.settings().cluster;
         let all = cx.world.cloud.servers("").await?;
+        let wall = wall_id(cx).await?;
         let suspect = |s: &Server| {
             let in_dns = s.public_ip.is_some_and(|ip| pointed.contains(&ip.to_string()));
             let ours = world::of_run(&s.labels, cluster, &cx.place.run.id);
-            !ours && !fenced(s) && (world::of_cluster(&s.labels, cluster) || in_dns)
+            !ours && !s.is_fenced(wall) && (world::of_cluster(&s.labels, cluster) || in_dns)
         };
         Ok(all.into_iter().filter(suspect).collect())
     }

@@ -5,7 +5,7 @@ use crate::actions::{Mode, RunId};
 use crate::config::Settings;
 use crate::engine::{Event, RunFinished};
 use crate::report;
-use crate::world::{rfc3339, selector, Server, ServerStatus, World, EXPIRES, STATE};
+use crate::world::{rfc3339, selector, wall_name, Server, ServerStatus, ThingKind, World, EXPIRES, STATE};
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -28,7 +28,8 @@ pub async fn ending(
         answer(world, settings, &mut text).await;
         hand_over(world, settings, id, &mut text).await;
     } else {
-        fenced(&world.cloud.servers(&selector(&settings.cluster, None)).await.unwrap_or_default(), &mut text);
+        let servers = world.cloud.servers(&selector(&settings.cluster, None)).await.unwrap_or_default();
+        fenced(world, &settings.cluster, &servers, &mut text).await;
     }
     if !end.over && end.outcome != "succeeded" {
         let _ = writeln!(text, "next: `relight resume {}` goes on from here", id.id);
@@ -91,7 +92,7 @@ async fn hand_over(world: &World, settings: &Settings, id: &RunId, text: &mut St
         text,
         "  kubeconfig    all earlier ones are stale; this one works through SSH: `relight kubectl -- get nodes`"
     );
-    fenced(&servers, text);
+    fenced(world, &settings.cluster, &servers, text).await;
     let _ = writeln!(
         text,
         "  credentials   secrets that the old nodes held may be in others' hands: rotate them where that matters"
@@ -102,15 +103,18 @@ fn address(server: &Server) -> String {
     server.public_ip.map(|ip| ip.to_string()).unwrap_or_default()
 }
 
-/// Old servers that are out of action, and how.
-fn fenced(servers: &[Server], text: &mut String) {
+/// Old servers that were fenced, and whether they still are.
+async fn fenced(world: &World, cluster: &str, servers: &[Server], text: &mut String) {
+    let walls = world.cloud.things(ThingKind::Firewall, &selector(cluster, None)).await.unwrap_or_default();
+    let wall = walls.into_iter().find(|f| f.name == wall_name(cluster)).map(|f| f.id);
     for server in servers.iter().filter(|s| s.labels.contains_key(STATE)) {
-        let state = match server.status {
-            ServerStatus::Off => "is off, still costs,",
-            _ => {
+        let state = match (server.status, server.is_fenced(wall)) {
+            (ServerStatus::Off, _) => "is off, still costs,",
+            (_, true) => {
                 "could NOT be powered off: a firewall cuts it off from all but its private network. Power it off in the \
                  console; until then it runs and costs,"
             }
+            _ => "RUNS AGAIN and nothing cuts it off: power it off in the console at once. It costs,",
         };
         let _ = writeln!(
             text,

@@ -1,7 +1,7 @@
 //! What a cluster costs when a run has ended.
 
 use super::event::Cost;
-use crate::world::{of_run, selector, Amount, World};
+use crate::world::{of_run, selector, Amount, Server, World, STATE};
 use std::time::Duration;
 
 /// What the cluster's servers cost a month, by the cloud's price list of now. None where the cloud does not tell within the
@@ -14,9 +14,11 @@ pub(super) async fn now(world: &World, cluster: &str, run: &str, limit: Duration
         }
         let prices = world.cloud.prices().await.ok()?;
         let (mut ours, mut fenced) = ((0, Amount::default()), (0, Amount::default()));
-        for server in &servers {
+        let made = |server: &Server| of_run(&server.labels, cluster, run);
+        // Others of the cluster may be what still serves: they are no leftovers.
+        for server in servers.iter().filter(|s| made(s) || s.labels.contains_key(STATE)) {
             let amount = prices.server(server)?;
-            let (count, sum) = if of_run(&server.labels, cluster, run) { &mut ours } else { &mut fenced };
+            let (count, sum) = if made(server) { &mut ours } else { &mut fenced };
             *count += 1;
             *sum = Amount { net: sum.net + amount.net, gross: sum.gross + amount.gross };
         }

@@ -53,6 +53,20 @@ pub struct Server {
     pub firewalls: Vec<i64>,
 }
 
+impl Server {
+    /// Whether it is marked as fenced, and is still out of action: off, or behind the firewall that lets nothing through, alone.
+    /// The mark is only memory: somebody may have powered it on since.
+    pub fn is_fenced(&self, wall: Option<i64>) -> bool {
+        let cut_off = wall.is_some_and(|wall| self.firewalls == [wall]);
+        self.labels.contains_key(super::STATE) && (self.status == ServerStatus::Off || cut_off)
+    }
+}
+
+/// The name of a cluster's firewall that lets nothing through.
+pub fn wall_name(cluster: &str) -> String {
+    format!("{cluster}-fence")
+}
+
 /// What a server shall be. Everything is given in the one create call, so that a node is never open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerSpec {
