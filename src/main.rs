@@ -9,5 +9,5 @@ fn main() -> ExitCode {
     if let Err(stop) = &end {
         eprintln!("relight: {stop}");
     }
-    ExitCode::from(end.unwrap_or_else(|stop| stop.exit).code())
+    ExitCode::from(end.unwrap_or_else(|stop| stop.exit.code()))
 }

@@ -90,11 +90,12 @@ async fn cloud(cx: &StepContext<'_>, found: &mut Findings) -> Result<()> {
     }
     names(cx, found).await?;
     if let Some(count) = found.take(cloud.primary_ip_count().await)? {
-        let after = count + cx.settings().nodes.len();
-        let servers = found.take(cloud.servers("").await)?.map_or(0, |all| all.len());
-        let nodes = cx.settings().nodes.len();
+        let all = found.take(cloud.servers("").await)?.unwrap_or_default();
+        let made = all.iter().filter(|s| world::of_run(&s.labels, &cx.settings().cluster, &cx.place.run.id)).count();
+        let (servers, nodes) = (all.len(), cx.settings().nodes.len().saturating_sub(made));
+        let after = count + nodes;
         found.warnings.push(format!(
-            "the project holds {servers} servers and {count} primary IPs, with the new nodes {} and {after}: its limits \
+            "the project holds {servers} servers and {count} primary IPs, with the nodes still to be made {} and {after}: its limits \
              cannot be asked for, compare them in the console",
             servers + nodes
         ));

@@ -131,6 +131,7 @@ async fn start(
         plan,
         settings: prepared.settings.record(),
         forecast_seconds: prepared.plan.forecast().as_secs_f64(),
+        wall_at: world::millis(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default()),
     };
     journal.append(Event::RunStarted(Box::new(first))).await?;
     let started_at = world::millis(world.clock.now());
@@ -142,7 +143,7 @@ async fn start(
 /// A second run beside an unfinished one would fence what the first one built. In the sandbox only runs of its present world
 /// count: what an earlier sandbox held is gone.
 fn no_unfinished(global: &Global, kind: WorldKind, cluster: &str, card: Option<&Card>) -> Result<(), Stop> {
-    let mut kept = runs::all(&global.state, &[kind], cluster)?;
+    let mut kept = runs::whole(runs::all(&global.state, &[kind], cluster)?);
     kept.retain(|run| {
         let live = run.state.started.as_ref().is_none_or(|s| s.mode == Mode::Live.word());
         let uid = run.state.started.as_ref().map(|s| s.world_uid.as_str());
@@ -177,7 +178,7 @@ async fn agree(person: &dyn Person, kind: WorldKind, id: &RunId, prepared: &Prep
     };
     match person.ask(&question).await? {
         Answer::Yes => Ok(()),
-        Answer::No => Err(Stop::new(Exit::NeedsPerson, "not agreed to; nothing was touched", "")),
+        Answer::No => Err(Stop::new(Exit::NeedsPerson, "not agreed to; nothing was touched", "run it again to be asked again")),
         Answer::Nobody(flag) => Err(Stop::new(Exit::NeedsPerson, "nobody to ask whether to begin", flag)),
     }
 }

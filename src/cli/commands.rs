@@ -141,6 +141,9 @@ pub fn status(global: &Global, named: Option<&str>) -> Result<(), Stop> {
     if let (None, Some(id)) = (&run, named) {
         return Err(Stop::usage(format!("there is no run {id}"), "`relight status` shows the last one"));
     }
+    if let Some(broken) = run.as_ref().and_then(|run| run.broken.clone()) {
+        return Err(broken.into());
+    }
     let Some(run) = run else {
         if global.json {
             println!("{}", json!({ "v": 1, "cluster": settings.cluster, "run": null }));

@@ -11,7 +11,7 @@ use tracing_subscriber::EnvFilter;
 
 /// Variables whose names say that they hold secrets leave the process's environment, together with the whole environment's
 /// copy for secret sources; what is left is what children need (PATH, HOME, SSH_AUTH_SOCK, locale, terminal, proxies).
-const LEFT: [&str; 28] = [
+const LEFT: [&str; 33] = [
     "PATH",
     "HOME",
     "USER",
@@ -34,6 +34,11 @@ const LEFT: [&str; 28] = [
     "RUST_LOG",
     "RUST_BACKTRACE",
     "COLUMNS",
+    "EDITOR",
+    "VISUAL",
+    "KUBE_EDITOR",
+    "PAGER",
+    "LESS",
     "HTTP_PROXY",
     "http_proxy",
     "HTTPS_PROXY",
@@ -55,14 +60,14 @@ pub fn take_environment() -> Environment {
     taken
 }
 
-/// Runs the command of the command line.
-pub fn run(environment: &Environment) -> Result<Exit, Stop> {
+/// Runs the command of the command line. Ends with a code of the table in [`Exit`], or with kubectl's own.
+pub fn run(environment: &Environment) -> Result<u8, Stop> {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
             let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
             let _ = error.print();
-            return Ok(exit);
+            return Ok(exit.code());
         }
     };
     log();
@@ -74,7 +79,15 @@ pub fn run(environment: &Environment) -> Result<Exit, Stop> {
     end
 }
 
-async fn command(cli: Cli, environment: &Environment) -> Result<Exit, Stop> {
+async fn command(cli: Cli, environment: &Environment) -> Result<u8, Stop> {
+    match &cli.command {
+        Command::Kubectl { args } => kubectl::kubectl(&cli.global, environment, args).await,
+        _ => relights(cli, environment).await.map(Exit::code),
+    }
+}
+
+/// The commands that end with relight's own exit codes.
+async fn relights(cli: Cli, environment: &Environment) -> Result<Exit, Stop> {
     let global = &cli.global;
     match cli.command {
         Command::Rebuild => return begin::begin(global, environment, &Purpose::rebuild()).await,
@@ -91,7 +104,7 @@ async fn command(cli: Cli, environment: &Environment) -> Result<Exit, Stop> {
         Command::Validate { secrets: true } => return super::sources::validate(global, environment).await,
         Command::Kubeconfig { merge } => super::kubeconfig::kubeconfig(global, environment, merge).await?,
         Command::Sandbox { command } => return sandbox::command(global, &command).await,
-        Command::Kubectl { args } => return kubectl::kubectl(global, environment, &args).await,
+        Command::Kubectl { .. } => {}
         Command::Schema => commands::schema(),
         Command::Completions { shell } => commands::completions(shell),
     }

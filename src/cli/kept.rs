@@ -71,6 +71,7 @@ pub async fn leftovers(global: &Global, settings: &Settings) -> Result<(), Stop>
         return Ok(());
     }
     for run in runs::all(&global.state, &super::commands::kinds(global), &settings.cluster)? {
+        // A broken journal remembers no success.
         if !run.state.succeeded() || !run.directory.join("secrets").is_dir() {
             continue;
         }

@@ -6,8 +6,9 @@ use super::merge::{self, Mark};
 use super::runs::KeptRun;
 use super::worlds::Environment;
 use super::{commands, kept, prepare, runs};
-use crate::actions::FactKind;
+use crate::actions::{FactKind, Mode};
 use crate::config::Settings;
+use crate::world::WorldKind;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -22,7 +23,7 @@ const API: u16 = 6443;
 pub async fn kubeconfig(global: &Global, environment: &Environment, merge: bool) -> Result<(), Stop> {
     let settings = prepare::settings(global)?;
     kept::leftovers(global, &settings).await?;
-    let all = runs::all(&global.state, &commands::kinds(global), &settings.cluster)?;
+    let all = runs::whole(runs::all(&global.state, &commands::kinds(global), &settings.cluster)?);
     let uid = |run: &KeptRun| run.state.started.as_ref().map(|s| s.world_uid.clone()).unwrap_or_default();
     let kept_runs: Vec<_> = all.iter().map(|run| (run.world, uid(run))).collect();
     let run = last_run(all)?;
@@ -45,9 +46,15 @@ pub async fn kubeconfig(global: &Global, environment: &Environment, merge: bool)
     Ok(())
 }
 
-/// The newest run that has a kubeconfig.
+/// The newest live run that has a kubeconfig: a real one where there is any.
 pub fn last_run(mut all: Vec<KeptRun>) -> Result<KeptRun, Stop> {
-    all.retain(|run| kept::has(run, kept::KUBECONFIG));
+    let live = |run: &KeptRun| run.state.started.as_ref().is_some_and(|s| s.mode == Mode::Live.word());
+    all.retain(|run| kept::has(run, kept::KUBECONFIG) && live(run));
+    // What is real comes first: a sandbox that was tried last week must not stand before production.
+    let real: Vec<bool> = all.iter().map(|run| run.world == WorldKind::Real).collect();
+    if real.contains(&true) {
+        all.retain(|run| run.world == WorldKind::Real);
+    }
     let none = || Stop::usage("no run has fetched a kubeconfig yet", "`relight rebuild` makes a cluster");
     all.pop().ok_or_else(none)
 }

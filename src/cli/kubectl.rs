@@ -10,6 +10,7 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::process::Stdio;
 use std::sync::Arc;
+use tokio::signal::unix::{signal, SignalKind};
 
 /// The kubeconfig in the directory that one kubectl gets.
 const CONFIG: &str = "config";
@@ -27,11 +28,11 @@ fn for_kubectl(kubeconfig: &str) -> std::io::Result<tempfile::TempDir> {
     Ok(place)
 }
 
-/// Runs kubectl with these arguments; ends with its exit code where it has one that relight has too, else 1.
-pub async fn kubectl(global: &Global, environment: &Environment, args: &[String]) -> Result<Exit, Stop> {
+/// Runs kubectl with these arguments; ends with its exit code.
+pub async fn kubectl(global: &Global, environment: &Environment, args: &[String]) -> Result<u8, Stop> {
     let settings = prepare::settings(global)?;
     kept::leftovers(global, &settings).await?;
-    let run = kubeconfig::last_run(runs::all(&global.state, &commands::kinds(global), &settings.cluster)?)?;
+    let run = kubeconfig::last_run(runs::whole(runs::all(&global.state, &commands::kinds(global), &settings.cluster)?))?;
     let uid = run.state.started.as_ref().map(|s| s.world_uid.clone()).unwrap_or_default();
     let card = match run.world {
         WorldKind::Sandbox => Some(card::required(&global.state, &settings.cluster, &uid)?),
@@ -54,9 +55,18 @@ pub async fn kubectl(global: &Global, environment: &Environment, args: &[String]
     child.args(args).stdin(Stdio::inherit());
     // kubectl keeps what it discovered by the server's port, which is another one each time: nobody would find it again.
     child.env("KUBECONFIG", place.path().join(CONFIG)).env("KUBECACHEDIR", place.path().join("cache"));
+    eprintln!("{}", header(run.world, &settings.cluster));
+    // A Ctrl-C is kubectl's: it ends, and then what it was given is removed.
+    let (interrupt, terminate) = (SignalKind::interrupt(), SignalKind::terminate());
+    let caught = (signal(interrupt), signal(terminate));
     let status = child.status().await.map_err(|e| Stop::usage(format!("kubectl: {e}"), "install kubectl"))?;
-    Ok(match status.code() {
-        Some(0) => Exit::Done,
-        _ => Exit::Failed,
-    })
+    drop(caught);
+    // Its own codes mean something to scripts: `kubectl diff` ends with 1 where something differs.
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    Ok(code.unwrap_or(Exit::Interrupted.code()))
+}
+
+fn header(world: WorldKind, cluster: &str) -> String {
+    let name = if world == WorldKind::Real { "LIVE".to_owned() } else { world.word().to_uppercase() };
+    format!("{name} · cluster {cluster}")
 }

@@ -39,7 +39,7 @@ pub async fn plan_check(global: &Global, environment: &Environment, playbook: &s
         _ => None,
     };
     // The last run's secrets and facts, where there is one: without them nobody gets into a node.
-    let last = runs::all(&global.state, &[kind], &settings.cluster)?.pop();
+    let last = runs::whole(runs::all(&global.state, &[kind], &settings.cluster)?).pop();
     let scratch = tempfile::tempdir().map_err(|e| Stop::usage(format!("no temporary directory: {e}"), ""))?;
     let directory = last.as_ref().map_or_else(|| scratch.path().to_owned(), |run| run.directory.clone());
     let world =

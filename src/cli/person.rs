@@ -30,7 +30,10 @@ impl Terminal {
         match &question.type_this {
             Some(word) => match &self.confirm {
                 Some(given) if given == word => Some(Answer::Yes),
-                Some(_) => Some(Answer::No),
+                // Whoever gave another name meant another cluster: no terminal is asked for a second opinion.
+                Some(given) => Some(Answer::Nobody(format!(
+                    "--confirm {given} does not name it: answer with `--confirm {word}`, or at a terminal"
+                ))),
                 None => None,
             },
             None if self.yes && !question.evidence => Some(Answer::Yes),

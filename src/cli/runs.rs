@@ -1,7 +1,7 @@
 //! The state directory: `<state>/<world>/<cluster>/<run>/`.
 
 use super::exit::{Exit, Stop};
-use crate::engine::{read_journal, RunState, JOURNAL};
+use crate::engine::{read_journal, Broken, RunState, JOURNAL};
 use crate::world::WorldKind;
 use std::path::{Path, PathBuf};
 
@@ -17,6 +17,10 @@ pub struct KeptRun {
     pub state: RunState,
     /// Its events.
     pub events: Vec<crate::engine::Record>,
+    /// When it began, in milliseconds by the wall's clock: a sandbox's runs faster.
+    pub begun: u64,
+    /// Why its journal cannot be believed, where that is so; then state and events say nothing.
+    pub broken: Option<Broken>,
 }
 
 /// The directory of a cluster's runs in a world.
@@ -24,7 +28,8 @@ pub fn cluster_directory(state: &Path, world: WorldKind, cluster: &str) -> PathB
     state.join(world.word()).join(cluster)
 }
 
-/// All runs of a cluster in the given worlds, oldest first. A directory without a whole first record is no run.
+/// All runs of a cluster in the given worlds, oldest first, those with a broken journal among them. A directory without a whole
+/// first record is no run.
 pub fn all(state: &Path, worlds: &[WorldKind], cluster: &str) -> Result<Vec<KeptRun>, Stop> {
     let mut runs = Vec::new();
     for world in worlds {
@@ -36,12 +41,10 @@ pub fn all(state: &Path, worlds: &[WorldKind], cluster: &str) -> Result<Vec<Kept
         };
         for entry in entries {
             let entry = entry.map_err(|e| unreadable(&directory, &e))?;
-            if let Some(run) = one(&entry.path(), *world)? {
-                runs.push(run);
-            }
+            runs.extend(one(&entry.path(), *world)?);
         }
     }
-    runs.sort_by_key(|run| run.state.started_at);
+    runs.sort_by_key(|run| run.begun);
     Ok(runs)
 }
 
@@ -54,12 +57,38 @@ fn one(directory: &Path, world: WorldKind) -> Result<Option<KeptRun>, Stop> {
         }
         Err(error) => return Err(unreadable(&path, &error)),
     };
-    let reading = read_journal(&bytes, &directory.display().to_string())?;
-    let state = RunState::of(&reading.records);
     let id = directory.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    let whole = state.started.is_some();
+    // One broken journal says nothing about the other runs: it is in the way of its own run alone.
+    let (records, broken) = match read_journal(&bytes, &path.display().to_string()) {
+        Ok(reading) => (reading.records, None),
+        Err(broken) => (Vec::new(), Some(broken)),
+    };
+    let state = RunState::of(&records);
+    if state.started.is_none() && broken.is_none() {
+        return Ok(None);
+    }
     let directory = directory.to_owned();
-    Ok(whole.then_some(KeptRun { id, world, directory, state, events: reading.records }))
+    let begun = state.started.as_ref().map_or(0, |s| if s.wall_at > 0 { s.wall_at } else { state.started_at });
+    Ok(Some(KeptRun { id, world, directory, begun, state, events: records, broken }))
+}
+
+/// The runs whose journals are whole. Those that are broken are told.
+pub fn whole(runs: Vec<KeptRun>) -> Vec<KeptRun> {
+    let (whole, broken): (Vec<_>, Vec<_>) = runs.into_iter().partition(|run| run.broken.is_none());
+    for run in &broken {
+        if let Some(why) = &run.broken {
+            eprintln!("run {} is left out: {why}", run.id);
+        }
+    }
+    whole
+}
+
+/// The run, if its journal is whole.
+fn if_whole(run: KeptRun) -> Result<KeptRun, Stop> {
+    match run.broken {
+        Some(broken) => Err(Stop::from(broken)),
+        None => Ok(run),
+    }
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Stop {
@@ -73,12 +102,13 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Stop {
 pub fn unfinished(mut runs: Vec<KeptRun>, named: Option<&str>) -> Result<KeptRun, Stop> {
     if let Some(id) = named {
         let missing = || Stop::usage(format!("there is no run {id}"), "`relight status` shows the last one");
-        let run = runs.into_iter().find(|run| run.id == id).ok_or_else(missing)?;
+        let run = if_whole(runs.into_iter().find(|run| run.id == id).ok_or_else(missing)?)?;
         if run.state.over() {
             return Err(Stop::usage(format!("run {id} is over"), "there is nothing to resume"));
         }
         return Ok(run);
     }
+    runs = whole(runs);
     runs.retain(|run| !run.state.over());
     match (runs.pop(), runs.is_empty()) {
         (None, _) => Err(Stop::usage("no run is unfinished", "`relight rebuild` starts one")),
@@ -97,7 +127,7 @@ pub fn unfinished(mut runs: Vec<KeptRun>, named: Option<&str>) -> Result<KeptRun
 
 /// Whether a run in the sandbox of this uid is unfinished.
 pub fn unfinished_in(global: &super::args::Global, cluster: &str, uid: &str) -> Result<bool, Stop> {
-    let kept = all(&global.state, &[WorldKind::Sandbox], cluster)?;
+    let kept = whole(all(&global.state, &[WorldKind::Sandbox], cluster)?);
     let here = |run: &KeptRun| run.state.started.as_ref().is_some_and(|s| s.world_uid == uid);
     Ok(kept.iter().any(|run| here(run) && !run.state.over()))
 }

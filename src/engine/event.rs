@@ -177,6 +177,9 @@ pub struct RunStarted {
     pub settings: serde_json::Value,
     /// Clock seconds the plan is expected to take.
     pub forecast_seconds: f64,
+    /// Milliseconds since the epoch by the wall's clock, from which a sandbox's differs; 0 in an old journal.
+    #[serde(default)]
+    pub wall_at: u64,
 }
 
 /// One step of the plan, as the first record lists it.

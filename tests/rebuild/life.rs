@@ -229,6 +229,7 @@ impl Life {
             plan: step_records(&self.plan, &self.settings, &self.id, &self.scripts),
             settings: self.settings.record(),
             forecast_seconds: 0.0,
+            wall_at: 0,
         }
     }
 

@@ -5,7 +5,13 @@
 //! whole; the same against a relight that looks at everything twenty times as often, which shows what is lost between looks; and
 //! the processor's time it takes, beside a digest's. Then how long the binary takes to start, beside a program that does nothing.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a benchmark stops where it fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a benchmark stops where it fails"
+)]
 
 #[allow(dead_code, reason = "the tests of the rebuild use all of it")]
 #[path = "../rebuild/life.rs"]
@@ -43,7 +49,7 @@ fn on_cpu() -> Duration {
 fn cpu_of(work: impl Fn()) -> Duration {
     let before = on_cpu();
     (0..TIMES).for_each(|_| work());
-    (on_cpu() - before) / TIMES
+    on_cpu().saturating_sub(before) / TIMES
 }
 
 fn told(name: &str, end: Option<f64>, path: &Path, watchful: Option<f64>) {
