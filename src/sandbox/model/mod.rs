@@ -13,6 +13,7 @@ mod create;
 mod dns;
 mod edge;
 mod etcd;
+mod expiry;
 mod faults;
 mod firewalls;
 mod inventory;

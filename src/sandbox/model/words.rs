@@ -93,7 +93,7 @@ impl Model {
             machine.armed.is_some(),
             machine.next_host_key.is_some()
         ));
-        line(format!("late: {}", machine.late));
+        line(format!("late: {}; powers itself off: {}", machine.late, machine.expiry.is_some()));
         for peer in &machine.peers {
             line(format!("lets in its peer {peer}"));
         }
