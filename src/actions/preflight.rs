@@ -89,7 +89,7 @@ async fn cloud(cx: &StepContext<'_>, found: &mut Findings) -> Result<()> {
         }
     }
     names(cx, found).await?;
-    if let Some(count) = found.take(cloud.primary_ip_count().await)? {
+    if let Some(count) = found.take(cloud.primary_ips().await)?.map(|all| all.len()) {
         let after = count + cx.settings().nodes.len();
         let servers = found.take(cloud.servers("").await)?.map_or(0, |all| all.len());
         let nodes = cx.settings().nodes.len();
