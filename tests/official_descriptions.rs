@@ -137,6 +137,12 @@ async fn live_a_whole_life(cloud: &dyn Cloud, reader: &dyn Cloud, clock: &dyn Cl
     cloud.attach_firewall(&old("server", id), firewall, id).await.unwrap();
     let in_use = cloud.delete_thing(&old("firewall", firewall), ThingKind::Firewall, firewall).await.unwrap_err();
     assert!(in_use.is("resource_in_use"));
+    let address = cloud.primary_ips().await.unwrap().remove(0);
+    let server = cloud.server(id).await.unwrap().unwrap();
+    assert_eq!((Some(address.address), address.assignee, address.auto_delete), (server.public_ip, Some(id), true));
+    assert_eq!(address.location, "nbg1");
+    let assigned = cloud.delete_primary_ip(&old("primary_ip", address.id), address.id).await.unwrap_err();
+    assert!(assigned.is("must_be_unassigned") && assigned.class == Class::Refused);
     cloud.protect_server(&old("server", id), id, false).await.unwrap();
     cloud.delete_server(&old("server", id), id).await.unwrap();
     assert_eq!(cloud.server(id).await.unwrap(), None);
@@ -152,7 +158,22 @@ async fn live_a_whole_life(cloud: &dyn Cloud, reader: &dyn Cloud, clock: &dyn Cl
     assert!(prices.server_types.len() > 2 && prices.primary_ipv4.contains_key("nbg1"), "{prices:?}");
     assert!(cloud.image_exists("ubuntu-24.04", "x86").await.unwrap());
     assert!(!cloud.image_exists("ubuntu-99.04", "arm").await.unwrap());
-    assert_eq!(cloud.primary_ip_count().await.unwrap(), 0);
+    assert_eq!(cloud.primary_ips().await.unwrap(), [], "they went with their servers");
+}
+
+/// Addresses that nobody's server has: more than a page of them, and one that goes.
+async fn keep_addresses(cloud: &dyn Cloud, model: &Shared) {
+    for n in 0..60 {
+        model.lock().unwrap().place_primary_ip("live", &format!("kept-{n}"), "hel1", labels("r1")).unwrap();
+    }
+    let kept = cloud.primary_ips().await.unwrap();
+    assert_eq!(kept.len(), 60);
+    let gone = &kept[59];
+    assert_eq!((gone.name.as_str(), gone.location.as_str(), &gone.labels), ("kept-59", "hel1", &labels("r1")));
+    assert_eq!((gone.assignee, gone.auto_delete), (None, false));
+    cloud.delete_primary_ip(&old("primary_ip", gone.id), gone.id).await.unwrap();
+    cloud.delete_primary_ip(&old("primary_ip", gone.id), gone.id).await.unwrap();
+    assert_eq!(cloud.primary_ips().await.unwrap(), kept[..59]);
 }
 
 fn hold(description: &Description, log: &wire::Log, proof: impl Fn(&Exchange) -> bool, at_least: usize) {
@@ -165,11 +186,12 @@ fn hold(description: &Description, log: &wire::Log, proof: impl Fn(&Exchange) ->
 
 async fn hetzner_keeps_to(description: Description, shape: Shape) {
     let (clock, model) = world();
-    let door = HetznerDoor::new(model, clock.clone(), shape).router();
+    let door = HetznerDoor::new(model.clone(), clock.clone(), shape).router();
     let (address, log) = wire::open_recorded(door, "/v1").await;
     let base = format!("http://{address}/v1");
     let with = |token: &str| Hetzner::new(&base, &Secret::new(token), clock.clone(), &Timeouts::default()).unwrap();
     live_a_whole_life(&with("write-token"), &with("read-token"), &*clock).await;
+    keep_addresses(&with("write-token"), &model).await;
     hold(&description, &log, |_| false, 40);
 }
 

@@ -24,8 +24,8 @@ use relight::sandbox::model::{
     DnsToken, Fault, FaultKind, Latency, Matcher, Model, RecordChange, Shared, Start, TokenMay,
 };
 use relight::world::{
-    ApiAt, Batch, Class, Clock, Cloud, Cluster, Dns, Error, FixedSecrets, Kind, Labels, NewRecord, Permit, Result,
-    Scope, Secret, Server, ServerSpec, ServerStatus, Target, ThingKind, ThingSpec,
+    ApiAt, Batch, Class, Clock, Cloud, Cluster, Dns, Error, FixedSecrets, Kind, Labels, NewRecord, Permit, PrimaryIp,
+    Result, Scope, Secret, Server, ServerSpec, ServerStatus, Target, ThingKind, ThingSpec,
 };
 use serde_json::Value;
 use std::sync::Arc;
@@ -188,6 +188,16 @@ async fn cloud_goes_wrong(behind: &Behind) -> Vec<(String, Verdict)> {
     behind.cloud.attach_firewall(&of("server", id), firewall, id).await.unwrap();
     let in_use = behind.cloud.delete_thing(&of("firewall", firewall), ThingKind::Firewall, firewall).await.unwrap_err();
     seen.push(("in use".into(), verdict(in_use)));
+    let ip = behind.cloud.primary_ips().await.unwrap().into_iter().find(|ip| ip.assignee == Some(id)).unwrap().id;
+    let assigned = behind.cloud.delete_primary_ip(&of("primary_ip", ip), ip).await.unwrap_err();
+    seen.push(("assigned".into(), verdict(assigned)));
+    let kept = behind.model.lock().unwrap().place_primary_ip("live", "kept", "nbg1", Labels::default()).unwrap().id;
+    for kind in [again(2), FaultKind::ResetBefore, error(500, false), FaultKind::LostReply] {
+        plan(behind, "cloud.primary_ip.delete", kind.clone());
+        let end = behind.cloud.delete_primary_ip(&of("primary_ip", kept), kept).await;
+        seen.push((format!("delete address: {kind:?}"), verdict(end.unwrap_err())));
+    }
+    behind.cloud.delete_primary_ip(&of("primary_ip", kept), kept).await.expect("a look settles it: it is gone");
     let nowhere = behind.cloud.power_on(&of("server", 1), 1).await.unwrap_err();
     seen.push(("not found".into(), verdict(nowhere)));
     seen
@@ -235,6 +245,26 @@ fn both<T>(story: &impl AsyncFn(&Behind) -> T) -> (T, T) {
         |paused| tokio::runtime::Builder::new_current_thread().enable_all().start_paused(paused).build().unwrap();
     let one = runtime(true).block_on(async { story(&direct()).await });
     (one, runtime(false).block_on(async { story(&http().await).await }))
+}
+
+/// What the addresses of a project with a server and a kept address are, in words without ids.
+async fn addresses(behind: &Behind) -> Vec<String> {
+    let id = running(behind, "a").await;
+    let labels: Labels = [("who".to_owned(), "me".to_owned())].into();
+    behind.model.lock().unwrap().place_primary_ip("live", "kept", "hel1", labels).unwrap();
+    let all = behind.cloud.primary_ips().await.unwrap();
+    let words = |ip: &PrimaryIp| {
+        let on = ip.assignee.map(|server| server == id);
+        format!("{} {} {:?} {on:?} {}", ip.name == "kept", ip.location, ip.labels, ip.auto_delete)
+    };
+    all.iter().map(words).collect()
+}
+
+#[test]
+fn the_addresses_of_a_project_are_the_same_through_both_doors() {
+    let (one, two) = both(&addresses);
+    assert_eq!(one, ["false nbg1 {} Some(true) true", "true hel1 {\"who\": \"me\"} None false"]);
+    assert_eq!(one, two);
 }
 
 #[test]

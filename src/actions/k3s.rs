@@ -75,6 +75,14 @@ impl Action for ReleaseDigest {
     }
 }
 
+/// The state, and why, where the node tells.
+fn told(state: &str, why: &str) -> String {
+    if why.is_empty() {
+        return state.to_owned();
+    }
+    format!("{state}: {why}")
+}
+
 /// What of K3s a step brings about on its node.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum OnNode {
@@ -192,8 +200,8 @@ impl Action for OnNode {
             (_, "differs") => Check::Needed(format!("K3s is not as configured: {why}")),
             (Self::Install, _) => Check::Done(Facts::none()),
             (Self::Start, "running") if ready => Check::Done(Facts::none()),
-            (Self::Start, "running" | "starting") => Check::Pending(format!("K3s is starting {why}").trim().to_owned()),
-            (Self::Start, "installed" | "failed") => Check::Needed(format!("K3s does not run {why}").trim().to_owned()),
+            (Self::Start, "running" | "starting") => Check::Pending(told("K3s is starting", &why)),
+            (Self::Start, "installed" | "failed") => Check::Needed(told("K3s does not run", &why)),
             (Self::Start, other) => Check::Refused(format!("k3s.sh check told an unknown state {other}")),
         })
     }

@@ -89,7 +89,7 @@ async fn cloud(cx: &StepContext<'_>, found: &mut Findings) -> Result<()> {
         }
     }
     names(cx, found).await?;
-    if let Some(count) = found.take(cloud.primary_ip_count().await)? {
+    if let Some(count) = found.take(cloud.primary_ips().await)?.map(|all| all.len()) {
         let all = found.take(cloud.servers("").await)?.unwrap_or_default();
         let made = all.iter().filter(|s| world::of_run(&s.labels, &cx.settings().cluster, &cx.place.run.id)).count();
         let (servers, nodes) = (all.len(), cx.settings().nodes.len().saturating_sub(made));

@@ -42,6 +42,10 @@ async fn all(world: &World, kind: &str) -> Result<Vec<(i64, String, Labels)>> {
             let servers = world.cloud.servers("").await?;
             return Ok(servers.into_iter().map(|s| (s.id, s.name, s.labels)).collect());
         }
+        "primary_ip" => {
+            let addresses = world.cloud.primary_ips().await?;
+            return Ok(addresses.into_iter().map(|ip| (ip.id, ip.name, ip.labels)).collect());
+        }
         "ssh_key" => ThingKind::SshKey,
         "network" => ThingKind::Network,
         "firewall" => ThingKind::Firewall,

@@ -3,7 +3,7 @@
 use super::cost;
 use super::event::{Event, Outcome, RunFinished, StepRecord};
 use super::fold::{fact_record, RunState};
-use super::journal::{Broken, Journal};
+use super::journal::{Broken, Journal, JOURNAL};
 use super::stages::{Stage, Stages};
 use super::step::{StepEnd, StepRun, Why};
 use crate::actions::{Facts, Place, RunId, Scripts};
@@ -151,7 +151,7 @@ impl Run<'_> {
             steps: self.plan.steps.len(),
             done,
             warnings: score.warnings,
-            journal: self.world.files.place(),
+            journal: format!("{}/{JOURNAL}", self.world.files.place()),
             first_answer_seconds: milestone("first_answer"),
             cost: None,
             recovery_seconds: (outcome == "succeeded").then(|| milestone("recovered").unwrap_or(since.as_secs_f64())),

@@ -80,6 +80,8 @@ struct Tries {
     errors: u32,
     settling: u32,
     acted: bool,
+    /// Whether something went wrong since the last apply began.
+    failed: bool,
     unknown: bool,
     /// What the last apply set out to do: a look that still finds the same missing may be early, one that finds something else
     /// missing shows progress.
@@ -104,7 +106,7 @@ impl StepRun<'_> {
         }
         let unknown = self.memory.open.contains(&self.step.id);
         let mut tries =
-            Tries { attempt: 0, waiting: None, errors: 0, settling: 0, acted: false, unknown, aim: String::new() };
+            Tries { attempt: 0, waiting: None, errors: 0, settling: 0, acted: false, failed: false, unknown, aim: String::new() };
         loop {
             match self.turn(&mut tries).await? {
                 Turn::End(end) => return Ok(end),
@@ -225,7 +227,10 @@ impl StepRun<'_> {
                 Ok(Check::Needed(text)) => {
                     note(&text, false);
                     self.checked(Found::Needed, &text).await?;
-                    tries.attempt += 1;
+                    // Another thing that is missing is progress, and no second attempt at the first.
+                    let again = tries.failed || tries.aim == text;
+                    tries.attempt += u32::from(tries.attempt == 0 || again);
+                    tries.failed = false;
                     tries.settling = 0;
                     tries.aim = text;
                     // From here on this process knows what it did itself.
@@ -247,6 +252,7 @@ impl StepRun<'_> {
                 return Err(broken.clone());
             }
             note(&error.what, true);
+            tries.failed = true;
             match self.after(tries, &error).await? {
                 Some(end) => return Ok(Turn::End(end)),
                 None => tries.errors += 1,

@@ -71,14 +71,17 @@ pub enum Gate {
 }
 
 impl Plan {
-    /// Indices of the longest chain by expected time, first to last.
+    /// Indices of the longest chain by expected time, first to last: up to the step after which everything is recovered, where
+    /// one is marked so. What comes after that keeps nobody waiting.
     pub fn critical_path(&self) -> Vec<usize> {
         let mut best: Vec<(Duration, Option<usize>)> = Vec::with_capacity(self.steps.len());
         for step in &self.steps {
             let before = step.needs.iter().filter_map(|n| best.get(*n).map(|(t, _)| (*t, *n))).max();
             best.push((step.expected + before.map_or(Duration::ZERO, |(t, _)| t), before.map(|(_, n)| n)));
         }
-        let mut at = (0..best.len()).max_by_key(|i| best.get(*i).map(|(t, _)| *t));
+        let recovered = self.steps.iter().rposition(|s| s.milestone.as_deref() == Some("recovered"));
+        let longest = (0..best.len()).max_by_key(|i| best.get(*i).map(|(t, _)| *t));
+        let mut at = recovered.or(longest);
         let mut path = Vec::new();
         while let Some(i) = at {
             path.push(i);
@@ -87,7 +90,7 @@ impl Plan {
         path.reverse();
         path
     }
-    /// Expected time of the whole: the length of the critical path.
+    /// Expected time until everything is recovered: the length of the critical path.
     pub fn forecast(&self) -> Duration {
         self.critical_path().iter().filter_map(|i| self.steps.get(*i)).map(|s| s.expected).sum()
     }

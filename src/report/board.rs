@@ -56,6 +56,8 @@ pub(super) enum State {
     Asking,
     Ended(Outcome),
     Failed,
+    /// It was interrupted, or nobody answered: nothing failed, a resume goes on there.
+    Held,
 }
 
 /// Why a step ended badly.
@@ -174,7 +176,8 @@ impl Board {
             }),
             Event::StepFailed { step, why, error, remedy } => self.edit(step, |line| {
                 line.answered(at);
-                line.state = State::Failed;
+                let held = ["interrupted", "needs_person"].contains(&why.as_str());
+                line.state = if held { State::Held } else { State::Failed };
                 line.ended = Some(at);
                 line.failure = Some(Failure { why: plain(why), error: plain(error), remedy: plain(remedy) });
             }),

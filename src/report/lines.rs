@@ -76,7 +76,8 @@ pub(super) fn line(board: &Board, event: &Event) -> Option<String> {
         Event::StepFinished { step, outcome, text, .. } => of(step, ended(board.line(step), *outcome, &plain(text))),
         Event::StepFailed { step, why, error, remedy } => {
             let next = if remedy.is_empty() { String::new() } else { format!("; next: {}", plain(remedy)) };
-            of(step, format!("{}: {}{next}", why_in_words(why), plain(error)))
+            let what = if why == error { String::new() } else { format!(": {}", plain(error)) };
+            of(step, format!("{}{what}{next}", why_in_words(why)))
         }
         Event::RunFinished(end) => {
             let warnings =
@@ -91,7 +92,10 @@ fn ended(line: Option<&Line>, outcome: Outcome, text: &str) -> String {
     let reason = if text.is_empty() { String::new() } else { format!(": {text}") };
     match outcome {
         Outcome::Done => format!("done{seconds}{reason}"),
-        Outcome::Already => format!("nothing to do{reason}"),
+        Outcome::Already => {
+            let after = line.and_then(Line::seconds).filter(|s| *s >= 1.0).map(|s| format!(", seen after {}", time(s)));
+            format!("as it should be{}{reason}", after.unwrap_or_default())
+        }
         Outcome::Adopted => format!("found done after an unknown outcome{seconds}{reason}"),
         Outcome::Accepted => format!("accepted by a person{reason}"),
         Outcome::Warning => format!("failed, and the run goes on{reason}"),
@@ -122,7 +126,7 @@ mod tests {
         sandbox · project demo (0 servers) · zone example.org
             0.0s  run abcdefghijkl of rebuild: 5 steps, about 1m 05s
             0.0s  preflight: started
-            4.0s  preflight: nothing to do
+            4.0s  preflight: as it should be, seen after 4.0s
             4.0s  server[node-1]: started
             4.0s  server[node-2]: started
             4.1s  server[node-1]: create a server [new server demo-server[node-1]]

@@ -68,7 +68,7 @@ mod tests {
           state            running
           began            2023-11-14T22:13:20.000Z
           last event       2023-11-14T22:13:29.000Z, 9.0s later
-          steps            5 steps: 1 already as wanted, 2 under way, 2 waiting
+          steps            5 steps: 1 as they should be, 2 under way, 2 waiting
           left             about 55.0s
           under way        server[node-1]: the server is starting
           under way        server[node-2]: again after: the reply was lost\u{1b}[31m after 5 s
@@ -86,7 +86,7 @@ mod tests {
           state            interrupted: its process is gone
           began            2023-11-14T22:13:20.000Z
           last event       2023-11-14T22:13:29.000Z, 9.0s later
-          steps            5 steps: 1 already as wanted, 2 under way, 2 waiting
+          steps            5 steps: 1 as they should be, 2 under way, 2 waiting
           left             about 55.0s
           was under way    server[node-1]: the server is starting
           was under way    server[node-2]: again after: the reply was lost\u{1b}[31m after 5 s
@@ -105,7 +105,7 @@ mod tests {
           state            succeeded
           began            2023-11-14T22:13:20.000Z
           last event       2023-11-14T22:15:30.510Z, 2m 11s later
-          steps            5 steps: 2 done, 1 already as wanted, 1 adopted, 1 with a warning
+          steps            5 steps: 2 done, 1 as they should be, 1 adopted, 1 with a warning
           first answer     after 1m 35s
           recovered        after 2m 11s
           unknown outcome  server[node-2] (a look found it done)

@@ -21,8 +21,11 @@ pub fn summary<'e>(header: &str, events: impl IntoIterator<Item = (u64, &'e Even
     out.push_str(&outcome(&board));
     out.push_str(&facts(&board));
     out.push_str(&reasons(&board));
-    out.push_str(&slowest(&board));
-    out.push_str(&by_time(&board));
+    // Where a person has to go on, nothing stands between the reason and the prompt.
+    if board.finished.as_ref().is_some_and(|end| end.outcome == "succeeded") {
+        out.push_str(&slowest(&board));
+        out.push_str(&by_time(&board));
+    }
     out
 }
 
@@ -86,15 +89,16 @@ fn taken_up(resumed: usize) -> String {
     }
 }
 
-/// `41 steps: 30 done, 9 already as wanted, 1 adopted, 1 waiting`.
+/// `41 steps: 30 done, 9 as they should be, 1 adopted, 1 waiting`.
 pub(super) fn counts(board: &Board) -> String {
     let sorts = [
         (State::Ended(Outcome::Done), "done"),
-        (State::Ended(Outcome::Already), "already as wanted"),
+        (State::Ended(Outcome::Already), "as they should be"),
         (State::Ended(Outcome::Adopted), "adopted"),
         (State::Ended(Outcome::Accepted), "accepted by a person"),
         (State::Ended(Outcome::Warning), "with a warning"),
         (State::Failed, "failed"),
+        (State::Held, "interrupted or unanswered"),
         (State::Running, "under way"),
         (State::Asking, "asking a person"),
         (State::Waiting, "waiting"),
@@ -115,7 +119,7 @@ pub(super) fn settled(line: &Line) -> String {
         State::Ended(Outcome::Accepted) => "a person accepted it",
         State::Ended(Outcome::Done) => "a look found it not done, and it was done",
         State::Ended(Outcome::Warning) | State::Failed => "not settled: it failed",
-        State::Waiting | State::Running | State::Asking => "not settled yet",
+        State::Waiting | State::Running | State::Asking | State::Held => "not settled yet",
     };
     format!("{} ({how})", line.id)
 }
@@ -190,7 +194,7 @@ mod tests {
           first answer after  1m 35s
           recovered after     2m 11s (forecast 1m 05s)
           ran for             2m 11s
-          steps               5 steps: 2 done, 1 already as wanted, 1 adopted, 1 with a warning
+          steps               5 steps: 2 done, 1 as they should be, 1 adopted, 1 with a warning
           unknown outcomes    server[node-2] (a look found it done)
           costs               EUR 13.98 a month, EUR 16.64 with VAT: 2 servers
           fenced cost         EUR 6.99 a month, EUR 8.32 with VAT: 1 server, until they are deleted
@@ -231,7 +235,7 @@ mod tests {
         sandbox · project demo (0 servers) · zone example.org
         Run abcdefghijkl of rebuild failed, and can be resumed.
           ran for  20.0s
-          steps    5 steps: 1 already as wanted, 1 failed, 1 under way, 2 waiting
+          steps    5 steps: 1 as they should be, 1 failed, 1 under way, 2 waiting
           journal  state/sandbox/demo/abcdefghijkl/journal.jsonl
 
         server[node-2]: failed: no location has cx33\u{7}

@@ -175,6 +175,25 @@ pub struct FirewallRule {
     pub description: String,
 }
 
+/// A public IPv4 address as a resource of its own: it costs, counts against a limit, and may outlive its server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PrimaryIp {
+    /// The cloud's id.
+    pub id: i64,
+    /// Unique in the project.
+    pub name: String,
+    /// The address.
+    pub address: Ipv4Addr,
+    /// Labels; one that came with a server has none.
+    pub labels: Labels,
+    /// `nbg1`.
+    pub location: String,
+    /// The server it is assigned to.
+    pub assignee: Option<i64>,
+    /// Whether it goes when its server goes.
+    pub auto_delete: bool,
+}
+
 /// A server type, with what preflight needs of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ServerType {
@@ -275,6 +294,8 @@ pub trait Cloud: Send + Sync {
     async fn prices(&self) -> Result<PriceList>;
     /// Whether an image of this name can be ordered for this architecture.
     async fn image_exists(&self, name: &str, architecture: &str) -> Result<bool>;
-    /// How many primary IPs the project holds (quotas have no endpoint).
-    async fn primary_ip_count(&self) -> Result<usize>;
+    /// All primary IPv4 addresses of the project, assigned or not.
+    async fn primary_ips(&self) -> Result<Vec<PrimaryIp>>;
+    /// Deletes a primary IP. Errors: `Refused` where it is still assigned.
+    async fn delete_primary_ip(&self, permit: &Permit, id: i64) -> Result<()>;
 }

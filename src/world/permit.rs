@@ -15,7 +15,7 @@ pub enum Target {
     },
     /// Something of the cloud that exists.
     Cloud {
-        /// As in [`Target::CloudNew`].
+        /// As in [`Target::CloudNew`], or `primary_ip`.
         kind: &'static str,
         /// The cloud's id of it.
         id: i64,

@@ -11,6 +11,7 @@
     reason = "a test stops where it fails"
 )]
 
+mod addresses;
 mod cloudflare_down;
 mod fail_each_step;
 mod happy;

@@ -194,3 +194,27 @@ fn a_firewall_without_rules_lets_nobody_in() {
     let delete = out.model.delete_thing(out.now, &out.who, ThingKind::Firewall, firewall);
     assert_eq!(code(delete), (422, "resource_in_use".into()));
 }
+
+#[test]
+fn an_address_goes_only_when_no_server_has_it() {
+    let mut out = Outside::empty();
+    let server = out.create(&order("demo-a")).result.unwrap().server;
+    let own = server.public.as_ref().unwrap().primary_ip;
+    let kept = out.model.place_primary_ip("live", "kept", "nbg1", labels("kept")).unwrap();
+    let delete = |out: &mut Outside, id| out.model.delete_primary_ip(out.now, &out.who, id);
+    assert_eq!(code(delete(&mut out, own)), (422, "must_be_unassigned".into()));
+    let list = |out: &mut Outside, filter: &Filter| {
+        let found = out.model.primary_ips(out.now, &out.who, filter).result.unwrap();
+        found.into_iter().map(|ip| ip.id).collect::<Vec<_>>()
+    };
+    assert_eq!(list(&mut out, &Filter::default()), [own, kept.id]);
+    assert_eq!(list(&mut out, &Filter::labels("relight-cluster=demo")), [kept.id]);
+    assert_eq!(list(&mut out, &Filter { name: "kept".into(), ..Filter::default() }), [kept.id]);
+    let record = RecordChange::address("api.demo.example", &kept.address.to_string(), true, None);
+    out.model.place_record("demo.example", &record);
+    assert_eq!(delete(&mut out, kept.id).result, Ok(()));
+    assert_eq!(out.model.ledger.strangers.len(), 1, "a record names an address that is no longer ours");
+    assert_eq!(code(delete(&mut out, kept.id)), (404, "not_found".into()));
+    let other = Caller::token(format!("{}-rehearsal", Start::default().cloud_token));
+    assert!(out.model.primary_ips(out.now, &other, &Filter::default()).result.unwrap().is_empty());
+}

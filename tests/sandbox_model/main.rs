@@ -4,6 +4,7 @@
 
 mod cloud;
 mod dns;
+mod expiry;
 mod k3s;
 mod nodes;
 mod outside;

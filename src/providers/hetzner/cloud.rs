@@ -3,13 +3,14 @@
 use super::actions::Actions;
 use super::api::Api;
 use super::pricing::PricingReply;
+use super::primary_ip::PrimaryIpReply;
 use super::reply::{ServerReply, ThingReply, TypeReply};
 use super::request;
 use crate::config::Timeouts;
 use crate::providers::{Budget, Endpoint};
 use crate::world::{
-    Clock, Cloud, Error, FirewallRule, Labels, Permit, PriceList, Result, Secret, Server, ServerSpec, ServerType,
-    Target, Thing, ThingKind, ThingSpec,
+    Clock, Cloud, Error, FirewallRule, Labels, Permit, PriceList, PrimaryIp, Result, Secret, Server, ServerSpec,
+    ServerType, Target, Thing, ThingKind, ThingSpec,
 };
 use async_trait::async_trait;
 use hcloud::models;
@@ -44,6 +45,14 @@ impl Hetzner {
     async fn switch(&self, id: i64, action: &str) -> Result<()> {
         let reply = self.api.call(Method::POST, &format!("/servers/{id}/actions/{action}"), &[], None).await?;
         self.actions.settle(&self.api, &reply).await
+    }
+
+    /// Deletes what goes at once; what is gone already is deleted.
+    async fn delete(&self, path: &str) -> Result<()> {
+        match self.api.call(Method::DELETE, path, &[], None).await {
+            Err(error) if error.is("not_found") => Ok(()),
+            end => end.map(|_| ()),
+        }
     }
 
     /// A change of something that exists, and the wait for the actions that it starts.
@@ -179,10 +188,7 @@ impl Cloud for Hetzner {
 
     async fn delete_thing(&self, permit: &Permit, kind: ThingKind, id: i64) -> Result<()> {
         permit.covers(&existing(kind.word(), id))?;
-        match self.api.call(Method::DELETE, &format!("/{}/{id}", words(kind).0), &[], None).await {
-            Err(error) if error.is("not_found") => Ok(()),
-            end => end.map(|_| ()),
-        }
+        self.delete(&format!("/{}/{id}", words(kind).0)).await
     }
 
     async fn server_types(&self, names: &[String]) -> Result<Vec<ServerType>> {
@@ -201,7 +207,13 @@ impl Cloud for Hetzner {
         Ok(!list.is_empty())
     }
 
-    async fn primary_ip_count(&self) -> Result<usize> {
-        Ok(self.api.all::<Value>("/primary_ips", "primary_ips", &[]).await?.len())
+    async fn primary_ips(&self) -> Result<Vec<PrimaryIp>> {
+        let list: Vec<PrimaryIpReply> = self.api.all("/primary_ips", "primary_ips", &[]).await?;
+        Ok(list.into_iter().filter_map(PrimaryIpReply::ipv4).collect())
+    }
+
+    async fn delete_primary_ip(&self, permit: &Permit, id: i64) -> Result<()> {
+        permit.covers(&existing("primary_ip", id))?;
+        self.delete(&format!("/primary_ips/{id}")).await
     }
 }

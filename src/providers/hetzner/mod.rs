@@ -10,13 +10,14 @@
 //! - it drops the replies' headers, so that neither the rate limit nor the correlation id could be seen;
 //! - its client has no time-out, and its errors print neither code nor message.
 //!
-//! `api` sends one request or reads all pages, `refusal` classes the error codes, `request`, `reply` and `pricing` translate, `actions`
+//! `api` sends one request or reads all pages, `refusal` classes the error codes, `request`, `reply`, `primary_ip` and `pricing` translate, `actions`
 //! waits for what the cloud does meanwhile, `cloud` is the world's trait.
 
 mod actions;
 mod api;
 mod cloud;
 mod pricing;
+mod primary_ip;
 mod refusal;
 mod reply;
 mod request;

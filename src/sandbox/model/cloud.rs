@@ -3,11 +3,10 @@
 use super::faults::Stage;
 use super::{
     Answer, ApiError, Budget, Caller, CloudAction, CloudServer, CloudThing, Entry, Failure, FaultKind, LedgerOutcome,
-    Model,
+    Model, PrimaryIp,
 };
 use crate::world::Labels;
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
 use std::time::Duration;
 
 /// What a token may do.
@@ -36,23 +35,6 @@ impl Default for Limits {
     fn default() -> Self {
         Self { servers: 25, primary_ips: 25, requests: 3600 }
     }
-}
-
-/// A public address as a resource of its own.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PrimaryIp {
-    /// The cloud's id.
-    pub id: i64,
-    /// The address.
-    pub address: Ipv4Addr,
-    /// The server it is on.
-    pub server: Option<i64>,
-    /// `nbg1`.
-    pub location: String,
-    /// Whether it goes when its server goes.
-    pub auto_delete: bool,
-    /// Clock time.
-    pub created: Duration,
 }
 
 /// One project of the cloud.
@@ -234,13 +216,6 @@ impl Model {
     pub fn probe_write(&mut self, now: Duration, caller: &Caller) -> Answer<()> {
         let op = Op { name: "cloud.probe", write: true, target: "" };
         self.cloud(now, caller, &op, |_, _, _| Err(ApiError::invalid("name", "is required")))
-    }
-    /// All primary IPs of the project.
-    pub fn primary_ips(&mut self, now: Duration, caller: &Caller) -> Answer<Vec<PrimaryIp>> {
-        let act = |model: &mut Self, project: usize, _: &mut Note| {
-            Ok(model.project(project)?.primary_ips.values().cloned().collect())
-        };
-        self.cloud(now, caller, &Op::read("cloud.primary_ips.list"), act)
     }
     /// A read that needs only a valid token, such as types, images and locations: these are in [`Model::offer`].
     pub fn read_offer(&mut self, now: Duration, caller: &Caller) -> Answer<super::Offer> {

@@ -1,12 +1,12 @@
 //! Creation of servers in the modelled cloud.
 
 use super::actions::{Begin, Effect};
-use super::cloud::{sold_out, Note, Op, PrimaryIp};
+use super::cloud::{sold_out, Note, Op};
 use super::faults::Stage;
 use super::machine::Machine;
 use super::{
     Answer, ApiError, Caller, CloudAction, CloudServer, FaultKind, Location, Model, OfferedImage, OfferedType,
-    PrivateAddress, PublicAddress, ThingState,
+    PrimaryIp, PrivateAddress, PublicAddress, ThingState,
 };
 use crate::world::{Labels, ServerStatus, ThingKind};
 use std::time::Duration;
@@ -237,9 +237,7 @@ impl Model {
         let address =
             self.addresses.take().ok_or_else(|| ApiError::limit("Primary IP limit exceeded", "primary_ip_limit"))?;
         let id = self.next_id();
-        let created = self.now;
-        let location = place.name.clone();
-        let ip = PrimaryIp { id, address, server: Some(server), location, auto_delete: true, created };
+        let ip = PrimaryIp::of_server(id, address, server, &place.name, self.now);
         self.project_mut(project)?.primary_ips.insert(id, ip);
         Ok(PublicAddress { primary_ip: id, address })
     }

@@ -1,5 +1,6 @@
 //! The machine behind a server: power, boot, cloud-init, users, host keys, firewall, what scripts have set.
 
+use super::expiry::Expiry;
 use super::k3s::K3sNode;
 use super::state::Due;
 use super::things::bare_key;
@@ -92,6 +93,7 @@ pub(super) struct Machine {
     pub late: bool,
     pub units: BTreeMap<String, Unit>,
     pub k3s: K3sNode,
+    pub expiry: Option<Expiry>,
 }
 
 impl Machine {
@@ -117,6 +119,7 @@ impl Machine {
             late: false,
             units: BTreeMap::new(),
             k3s: K3sNode::default(),
+            expiry: None,
         }
     }
     /// What cloud-init does at the first boot, before sshd starts.
@@ -131,6 +134,7 @@ impl Machine {
         for (user, keys) in config.users {
             self.access.users.entry(user).or_default().extend(keys.iter().map(|k| bare_key(k)));
         }
+        self.expiry = config.powers_off.map(Expiry::at);
         if let (Some(private), Some(public)) = (config.host_private, config.host_public) {
             self.host_key = HostKey { public: bare_key(&public), private };
         }
@@ -175,6 +179,8 @@ pub struct MachineView {
     pub k3s: &'static str,
     /// The K3s cluster it belongs to.
     pub cluster: Option<String>,
+    /// When it powers itself off, where it still will.
+    pub powers_off: Option<Duration>,
 }
 
 impl Model {
@@ -195,6 +201,7 @@ impl Model {
             root_login: m.access.root_login,
             k3s: m.k3s.word(),
             cluster: m.k3s.cluster.clone(),
+            powers_off: m.expiry.map(|expiry| expiry.at),
         };
         self.machines.values().map(view).collect()
     }
@@ -204,9 +211,11 @@ impl Model {
         let Some(machine) = self.machines.get_mut(&server) else { return };
         machine.on_since = Some(now);
         machine.boot_id = boot_id;
-        if machine.fresh {
+        let first = machine.fresh;
+        if first {
             machine.first_boot();
         }
+        self.wait_for_expiry(server, first);
         // The timer of an unconfirmed hardening lies on disk and starts anew.
         self.wind_up(server);
         self.k3s_boots(server);

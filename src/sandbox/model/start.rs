@@ -1,8 +1,7 @@
 //! Starting worlds: the outside as a disaster leaves it.
 
-use super::cloud::PrimaryIp;
 use super::machine::Machine;
-use super::{CloudServer, DnsToken, Latency, Limits, Model, PublicAddress, RecordChange, TokenMay};
+use super::{CloudServer, DnsToken, Latency, Limits, Model, PrimaryIp, PublicAddress, RecordChange, TokenMay};
 use crate::config::{DnsSettings, Settings};
 use crate::world::{label_value, Labels, ServerStatus, CLUSTER, MANAGED_BY, NODE};
 use std::net::Ipv4Addr;
@@ -160,8 +159,7 @@ impl Model {
             user_data: String::new(),
             listed_from: self.now,
         };
-        let primary =
-            PrimaryIp { id: ip, address, server: Some(id), location: place, auto_delete: true, created: self.now };
+        let primary = PrimaryIp::of_server(ip, address, id, &place, self.now);
         let machine = Machine::new(project, &server, &[], &mut self.random);
         self.machines.insert(id, machine);
         let held = self.projects.get_mut(project)?;

@@ -18,6 +18,8 @@ pub(super) enum Due {
     UnitEnds { server: i64, unit: String, turn: u64 },
     /// The timed revert of a machine's hardening.
     Revert { server: i64, turn: u64 },
+    /// The time at which a machine powers itself off.
+    Expires { server: i64, turn: u64 },
     /// K3s on a machine goes on: first server serves, another asks to join, a restarted one serves again.
     K3s { server: i64, turn: u64 },
     /// A cluster's leader looks for learners.
@@ -161,6 +163,7 @@ impl Model {
             Due::ActionEnds { project, action } => self.action_ends(project, action),
             Due::UnitEnds { server, unit, turn } => self.unit_ends(server, &unit, turn),
             Due::Revert { server, turn } => self.revert(server, turn),
+            Due::Expires { server, turn } => self.expires(server, turn),
             Due::K3s { server, turn } => self.k3s_goes_on(server, turn),
             Due::Tick { cluster } => self.promote(&cluster),
         }

@@ -2,9 +2,10 @@
 
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// The parts of a `#cloud-config` document that the model carries out. Source: cloud-init's module reference (`users`,
-/// `ssh_authorized_keys`, `ssh_keys`, `runcmd`).
+/// `ssh_authorized_keys`, `ssh_keys`, `write_files`, `runcmd`).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CloudConfig {
     /// Public keys by user; `root` for the image's default user.
@@ -15,11 +16,41 @@ pub struct CloudConfig {
     pub host_public: Option<String>,
     /// Commands, in words.
     pub runs: Vec<String>,
+    /// When a timer that the commands enable powers the machine off, in clock time.
+    pub powers_off: Option<Duration>,
 }
 
 fn texts(value: Option<&Value>) -> Vec<String> {
     let many = value.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     many.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+/// Where units of the machine's own lie. Source: systemd.unit(5), "Unit File Load Path".
+const UNITS: &str = "/etc/systemd/system/";
+
+/// A moment as `OnCalendar=` has it: `2026-12-01 12:00:00 UTC`. One that repeats is no moment.
+fn moment(text: &str) -> Option<Duration> {
+    let civil: jiff::civil::DateTime = text.trim().strip_suffix("UTC")?.trim().parse().ok()?;
+    let seconds = civil.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_second();
+    u64::try_from(seconds).ok().map(Duration::from_secs)
+}
+
+/// When the written timer that the commands enable starts a service that powers off.
+fn powers_off(document: &Value, runs: &[String]) -> Option<Duration> {
+    let files = document.get("write_files")?.as_array()?;
+    let unit = |file: &Value| {
+        let name = file.get("path")?.as_str()?.strip_prefix(UNITS)?.to_owned();
+        Some((name, file.get("content")?.as_str()?.to_owned()))
+    };
+    let units: BTreeMap<String, String> = files.iter().filter_map(unit).collect();
+    units.iter().find_map(|(name, timer)| {
+        let service = units.get(&format!("{}.service", name.strip_suffix(".timer")?))?;
+        let powers = service.lines().any(|l| l.starts_with("ExecStart=") && l.ends_with("systemctl poweroff"));
+        let enabled = runs.iter().any(|run| *run == format!("systemctl enable --now {name}"));
+        let at = timer.lines().find_map(|l| moment(l.strip_prefix("OnCalendar=")?))?;
+        let persistent = timer.lines().any(|l| l == "Persistent=true");
+        (powers && enabled && persistent).then_some(at)
+    })
 }
 
 impl CloudConfig {
@@ -48,11 +79,13 @@ impl CloudConfig {
             other => texts(Some(other)).join(" "),
         };
         let runs = document.get("runcmd").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let runs: Vec<String> = runs.iter().map(words).collect();
         Ok(Self {
             users,
             host_private: host("ed25519_private"),
             host_public: host("ed25519_public"),
-            runs: runs.iter().map(words).collect(),
+            powers_off: powers_off(&document, &runs),
+            runs,
         })
     }
 }
@@ -74,5 +107,13 @@ mod tests {
         assert_eq!(read.runs, ["echo a", "b"]);
         assert!(CloudConfig::parse("echo no").is_err());
         assert_eq!(CloudConfig::parse("").unwrap(), CloudConfig::default());
+    }
+
+    #[test]
+    fn a_moment_is_read_as_relight_writes_it_and_nothing_else_is_one() {
+        assert_eq!(moment(&crate::world::calendar(1_796_126_400)), Some(Duration::from_secs(1_796_126_400)));
+        for text in ["daily", "*-*-* 12:00:00 UTC", "2026-12-01 12:00:00", ""] {
+            assert_eq!(moment(text), None, "{text}");
+        }
     }
 }

@@ -5,7 +5,7 @@ use super::cloud::Project;
 use super::k3s::{node_ip, K3sNode};
 use super::machine::Machine;
 use super::servers::status_word;
-use super::{CloudServer, CloudThing, Model, ThingState};
+use super::{CloudServer, CloudThing, Model, PrimaryIp, ThingState};
 use crate::world::{fingerprint_label, Labels, HOST_KEY};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -43,6 +43,9 @@ impl Model {
         for project in &self.projects {
             lines.extend(project.servers.values().map(|s| format!("{} {}", project.name, server(project, s))));
             lines.extend(project.things.values().map(|t| format!("{} {}", project.name, thing(t))));
+            // The cloud makes and takes the others with their servers.
+            let own = project.primary_ips.values().filter(|ip| !ip.auto_delete || ip.server.is_none());
+            lines.extend(own.map(|ip| format!("{} {}", project.name, primary_ip(ip))));
         }
         for machine in self.machines.values() {
             lines.extend(self.machine_words(machine));
@@ -93,7 +96,7 @@ impl Model {
             machine.armed.is_some(),
             machine.next_host_key.is_some()
         ));
-        line(format!("late: {}", machine.late));
+        line(format!("late: {}; powers itself off: {}", machine.late, machine.expiry.is_some()));
         for peer in &machine.peers {
             line(format!("lets in its peer {peer}"));
         }
@@ -158,6 +161,17 @@ fn server(project: &Project, s: &CloudServer) -> String {
         s.delete_protected,
         s.rebuild_protected,
         labels(&s.labels),
+    )
+}
+
+fn primary_ip(ip: &PrimaryIp) -> String {
+    format!(
+        "primary IP {} {} {} assigned {} {}",
+        ip.name,
+        ip.address,
+        ip.location,
+        ip.server.is_some(),
+        labels(&ip.labels)
     )
 }
 

@@ -22,6 +22,7 @@ PATHS = {
         "/actions", "/actions/{id}", "/ssh_keys", "/ssh_keys/{id}", "/networks", "/networks/{id}", "/firewalls",
         "/firewalls/{id}", "/firewalls/{id}/actions/set_rules", "/firewalls/{id}/actions/apply_to_resources",
         "/firewalls/{id}/actions/remove_from_resources", "/placement_groups", "/placement_groups/{id}", "/primary_ips",
+        "/primary_ips/{id}",
         "/server_types", "/server_types/{id}", "/locations", "/locations/{id}", "/images", "/images/{id}", "/pricing",
     ],
     "cloudflare": [

@@ -2,12 +2,12 @@
 
 use super::entry::{classed, Entry};
 use crate::sandbox::model::{
-    gross, ActionStatus, Answer, ApiError, Caller, CloudAction, CloudServer, CloudThing, Failure, Filter, Model, Offer,
-    Power, ServerOrder, Subnet, ThingState, IPV4_MONTHLY,
+    self, gross, ActionStatus, Answer, ApiError, Caller, CloudAction, CloudServer, CloudThing, Failure, Filter, Model,
+    Offer, Power, ServerOrder, Subnet, ThingState, IPV4_MONTHLY,
 };
 use crate::world::{
-    Amount, Class, Cloud, Error, FirewallRule, Labels, Permit, PriceList, Result, Server, ServerSpec, ServerType,
-    Target, Thing, ThingKind, ThingSpec, TypeInLocation,
+    Amount, Class, Cloud, Error, FirewallRule, Labels, Permit, PriceList, PrimaryIp, Result, Server, ServerSpec,
+    ServerType, Target, Thing, ThingKind, ThingSpec, TypeInLocation,
 };
 use async_trait::async_trait;
 use std::time::Duration;
@@ -47,6 +47,18 @@ fn thing(from: CloudThing) -> Thing {
         ThingState::PlacementGroup => ThingSpec::PlacementGroup,
     };
     Thing { id: from.id, name: from.name, labels: from.labels, spec }
+}
+
+fn primary_ip(from: model::PrimaryIp) -> PrimaryIp {
+    PrimaryIp {
+        id: from.id,
+        name: from.name,
+        address: from.address,
+        labels: from.labels,
+        location: from.location,
+        assignee: from.server,
+        auto_delete: from.auto_delete,
+    }
 }
 
 fn state(spec: &ThingSpec) -> ThingState {
@@ -248,8 +260,18 @@ impl Cloud for DirectCloud {
         let offer = self.read("list images", Model::read_offer).await?;
         Ok(offer.image(name, architecture).is_some())
     }
-    async fn primary_ip_count(&self) -> Result<usize> {
-        self.read("list primary IPs", Model::primary_ips).await.map(|ips| ips.len())
+    async fn primary_ips(&self) -> Result<Vec<PrimaryIp>> {
+        let all = Filter::default();
+        let found = self.read("list primary IPs", |model, now, caller| model.primary_ips(now, caller, &all)).await?;
+        Ok(found.into_iter().map(primary_ip).collect())
+    }
+    async fn delete_primary_ip(&self, permit: &Permit, id: i64) -> Result<()> {
+        let what = format!("delete primary IP {id}");
+        let act = |model: &mut Model, now, caller: &Caller| model.delete_primary_ip(now, caller, id);
+        match self.change(permit, &Target::Cloud { kind: "primary_ip", id }, &what, act).await {
+            Err(error) if not_found(&error) => Ok(()),
+            other => other,
+        }
     }
 }
 

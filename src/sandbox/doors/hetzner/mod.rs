@@ -6,6 +6,7 @@
 mod call;
 mod offer;
 mod order;
+mod primary_ips;
 mod servers;
 mod show;
 mod show_offer;

@@ -1,7 +1,7 @@
-//! What is sold, primary IPs, and the router as a whole.
+//! What is sold, and the router as a whole.
 
 use super::call::{Call, HetznerDoor, Shape, Shown};
-use super::{servers, show, show_offer, things};
+use super::{primary_ips, servers, show_offer, things};
 use crate::sandbox::model::{Answer, ApiError, Caller, Failure, Model, Offer};
 use axum::extract::{Path, State};
 use axum::response::Response;
@@ -16,6 +16,7 @@ impl HetznerDoor {
         let routes = Router::new()
             .merge(servers::routes())
             .merge(things::routes())
+            .merge(primary_ips::routes())
             .route("/server_types", get(types))
             .route("/server_types/{id}", get(one_type))
             .route("/locations", get(locations))
@@ -23,7 +24,6 @@ impl HetznerDoor {
             .route("/images", get(images))
             .route("/images/{id}", get(one_image))
             .route("/pricing", get(pricing))
-            .route("/primary_ips", get(primary_ips))
             .route("/datacenters", get(datacenters))
             .route("/datacenters/{id}", get(datacenters));
         let unknown = |State(door): State<HetznerDoor>, call: Call| async move { door.unknown(&call) };
@@ -72,7 +72,7 @@ impl HetznerDoor {
 }
 
 /// Keeps what has this text under this key; an empty text keeps everything.
-fn keep(all: &mut Vec<Value>, key: &str, text: &str) {
+pub(super) fn keep(all: &mut Vec<Value>, key: &str, text: &str) {
     all.retain(|one| text.is_empty() || one.get(key).and_then(Value::as_str) == Some(text));
 }
 
@@ -132,17 +132,6 @@ async fn one_image(State(door): State<HetznerDoor>, call: Call, Path(id): Path<i
 
 async fn pricing(State(door): State<HetznerDoor>, call: Call) -> Response {
     door.offer(&call, |offer, _| Shown::ok(json!({ "pricing": show_offer::pricing(offer) })))
-}
-
-async fn primary_ips(State(door): State<HetznerDoor>, call: Call) -> Response {
-    let shape = door.shape();
-    door.ask(&call, Model::primary_ips, |model, ips| {
-        let mut all: Vec<Value> = ips.iter().map(|ip| show::primary_ip(model, shape, ip)).collect();
-        for key in ["name", "ip"] {
-            keep(&mut all, key, call.value(key));
-        }
-        Shown::page(&call, "primary_ips", all)
-    })
 }
 
 /// Removed on 1 October 2026. Source: Hetzner Cloud API changelog.

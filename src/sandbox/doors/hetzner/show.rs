@@ -106,7 +106,7 @@ pub(super) fn primary_ip(model: &Model, shape: Shape, ip: &PrimaryIp) -> Value {
     let place = model.offer.locations.get(&ip.location);
     let free = ip.server.is_none() && shape == Shape::Late2026;
     let mut shown = object(json!({
-        "id": ip.id, "name": format!("primary_ip-{}", ip.id), "type": "ipv4", "ip": ip.address, "labels": {},
+        "id": ip.id, "name": ip.name, "type": "ipv4", "ip": ip.address, "labels": ip.labels,
         "created": rfc3339(ip.created), "blocked": false, "protection": { "delete": false }, "dns_ptr": [],
         "auto_delete": ip.auto_delete, "assignee_type": if free { "unassigned" } else { "server" }, "assignee_id": ip.server,
         "location": place.map(show_offer::location),

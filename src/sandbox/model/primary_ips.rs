@@ -1,0 +1,86 @@
+//! Public addresses of the modelled cloud, as resources of their own.
+
+use super::cloud::{Note, Op};
+use super::{Answer, ApiError, Caller, Filter, Model, Selector};
+use crate::world::Labels;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+/// A public address as a resource of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PrimaryIp {
+    /// The cloud's id.
+    pub id: i64,
+    /// Unique in the project.
+    pub name: String,
+    /// The address.
+    pub address: Ipv4Addr,
+    /// The server it is on.
+    pub server: Option<i64>,
+    /// `nbg1`.
+    pub location: String,
+    /// Whether it goes when its server goes.
+    pub auto_delete: bool,
+    /// Clock time.
+    pub created: Duration,
+    /// Labels.
+    pub labels: Labels,
+}
+
+impl PrimaryIp {
+    /// One that the cloud makes with a server: named by its id, unlabelled, and gone when the server is.
+    pub(super) fn of_server(id: i64, address: Ipv4Addr, server: i64, location: &str, created: Duration) -> Self {
+        let (name, location, labels) = (format!("primary_ip-{id}"), location.to_owned(), Labels::new());
+        Self { id, name, address, server: Some(server), location, auto_delete: true, created, labels }
+    }
+}
+
+impl Model {
+    /// Primary IPs, in the order of their ids.
+    pub fn primary_ips(&mut self, now: Duration, caller: &Caller, filter: &Filter) -> Answer<Vec<PrimaryIp>> {
+        let act = |model: &mut Self, project: usize, _: &mut Note| {
+            let selector = Selector::parse(&filter.selector)?;
+            let all = model.project(project)?.primary_ips.values();
+            let shown =
+                |ip: &&PrimaryIp| (filter.name.is_empty() || ip.name == filter.name) && selector.selects(&ip.labels);
+            Ok(all.filter(shown).cloned().collect())
+        };
+        self.cloud(now, caller, &Op::read("cloud.primary_ips.list"), act)
+    }
+    /// One primary IP; 404 where it does not exist.
+    pub fn primary_ip(&mut self, now: Duration, caller: &Caller, id: i64) -> Answer<PrimaryIp> {
+        let act = |model: &mut Self, project: usize, _: &mut Note| model.find_primary_ip(project, id).cloned();
+        self.cloud(now, caller, &Op::read("cloud.primary_ip.get"), act)
+    }
+    fn find_primary_ip(&self, project: usize, id: i64) -> Result<&PrimaryIp, ApiError> {
+        self.project(project)?.primary_ips.get(&id).ok_or_else(|| ApiError::not_found("primary_ip", id))
+    }
+    /// Deletes a primary IP. 422 `must_be_unassigned` for one that is on a server. Source: Hetzner Cloud API, "Delete a Primary
+    /// IP": since May 2026 it has to be unassigned first.
+    pub fn delete_primary_ip(&mut self, now: Duration, caller: &Caller, id: i64) -> Answer<()> {
+        let (op, target) = ("cloud.primary_ip.delete", format!("primary_ip {id}"));
+        let act = |model: &mut Self, project: usize, note: &mut Note| {
+            let ip = model.find_primary_ip(project, id)?;
+            (note.id, note.labels) = (Some(id), ip.labels.clone());
+            let address = ip.address;
+            if ip.server.is_some() {
+                return Err(ApiError::new(422, "must_be_unassigned", "the primary IP must be unassigned first"));
+            }
+            model.project_mut(project)?.primary_ips.remove(&id);
+            model.addresses.free(address);
+            model.look_for_strangers(op, &[address]);
+            Ok(())
+        };
+        self.cloud(now, caller, &Op::write(op, &target), act)
+    }
+    /// Puts an address that no server has into a project, as something that was there before.
+    pub fn place_primary_ip(&mut self, project: &str, name: &str, location: &str, labels: Labels) -> Option<PrimaryIp> {
+        let project = self.project_index(project)?;
+        let address = self.addresses.take()?;
+        let id = self.next_id();
+        let (name, location, created) = (name.to_owned(), location.to_owned(), self.now);
+        let ip = PrimaryIp { id, name, address, server: None, location, auto_delete: false, created, labels };
+        self.projects.get_mut(project)?.primary_ips.insert(id, ip.clone());
+        Some(ip)
+    }
+}

@@ -1,0 +1,83 @@
+//! A public address is ours by its labels, as everything else is: the guard lets nobody delete another one.
+
+use crate::life::{settings, Life};
+use async_trait::async_trait;
+use relight::actions::{Action, Check, Facts, Mode, Place, RunId, StepContext};
+use relight::engine::Event;
+use relight::playbook::{Binding, Source};
+use relight::sandbox::doors::direct::Tripwire;
+use relight::sandbox::model::{lock, Model, Start};
+use relight::world::{label_value, Labels, Result, Target, CLUSTER, MANAGED_BY, RUN};
+use serde_json::Value;
+use std::sync::Arc;
+
+/// Deletes the address of this name, whosever it is.
+struct Drop(String);
+
+#[async_trait]
+impl Action for Drop {
+    fn describe(&self, _: &Place<'_>) -> String {
+        format!("delete address {}", self.0)
+    }
+    fn inputs(&self, _: &Place<'_>) -> Value {
+        Value::Null
+    }
+    async fn check(&self, cx: &StepContext<'_>) -> Result<Check> {
+        let there = cx.world.cloud.primary_ips().await?.iter().any(|ip| ip.name == self.0);
+        Ok(if there { Check::Needed(self.0.clone()) } else { Check::Done(Facts::none()) })
+    }
+    async fn apply(&self, cx: &StepContext<'_>) -> Result<()> {
+        for ip in cx.world.cloud.primary_ips().await?.into_iter().filter(|ip| ip.name == self.0) {
+            let permit = cx.effects.permit(Target::Cloud { kind: "primary_ip", id: ip.id }, "delete it").await?;
+            cx.world.cloud.delete_primary_ip(&permit, ip.id).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a run of this mode may delete the address, with what was told.
+fn deletes(name: &str, mode: Mode) -> (bool, String) {
+    let settings = settings();
+    let mut model = Model::empty_world(&settings, &Start::default());
+    let label = |key: &str, value: &str| (key.to_owned(), label_value(value));
+    let cluster: Labels = [label(MANAGED_BY, "relight"), label(CLUSTER, &settings.cluster)].into();
+    let mut of_the_run = cluster.clone();
+    of_the_run.extend([label(RUN, "abcdefghijkl")]);
+    for (name, labels) in [("foreign", Labels::new()), ("cluster", cluster), ("run", of_the_run)] {
+        model.place_primary_ip("live", name, "nbg1", labels).unwrap();
+    }
+    let mut life = Life::around(model, settings);
+    life.id = RunId { mode, ..life.id };
+    let text =
+        format!("playbook: drop\nfor: total-loss\nsummary: x\nsteps:\n  - id: drop\n    do: {{ {name}: {{}} }}\n");
+    let nodes = life.settings.nodes.clone();
+    let source = Source::embedded();
+    let actions = |name: &str, _: &Value| Ok(Arc::new(Drop(name.to_owned())) as Arc<dyn Action>);
+    let default_deadline = life.settings.timeouts.step;
+    let binding = Binding { nodes: &nodes, default_deadline, mode, actions: &actions, source: &source };
+    life.plan = relight::playbook::load(&text, "drop.yaml", &binding).unwrap_or_else(|problems| panic!("{problems:?}"));
+    let end = life.process(&Tripwire::new());
+    let errors = life.events().into_iter().filter_map(|(_, event)| match event {
+        Event::StepFailed { error, .. } => Some(error),
+        _ => None,
+    });
+    let told: String = errors.collect();
+    let deleted = lock(&life.sandbox.model).ledger.count("cloud.primary_ip.delete") > 0;
+    assert_eq!(deleted, end.outcome() == "succeeded", "{end:?} {told}");
+    (deleted, told)
+}
+
+#[test]
+fn an_address_that_is_not_the_clusters_is_never_deleted() {
+    for mode in [Mode::Live, Mode::Rehearsal] {
+        let (deleted, told) = deletes("foreign", mode);
+        assert!(!deleted && told.contains("the guard stopped") && told.contains("primary_ip foreign"), "{told}");
+    }
+    assert!(deletes("cluster", Mode::Live).0);
+}
+
+#[test]
+fn a_rehearsal_deletes_only_addresses_of_its_own_run() {
+    assert!(!deletes("cluster", Mode::Rehearsal).0);
+    assert!(deletes("run", Mode::Rehearsal).0);
+}
