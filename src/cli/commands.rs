@@ -1,5 +1,7 @@
 //! The commands that look at files alone: `plan`, `validate`, `schema`, `completions`, `status`.
 
+use super::retold::retold;
+use super::say::{out, say};
 use super::args::{Cli, Global};
 use super::drawing::{columns, fitted};
 use super::exit::Stop;
@@ -80,11 +82,11 @@ pub fn plan(global: &Global, playbook: &str) -> Result<(), Stop> {
             "v": 1, "playbook": prepared.plan.name, "cluster": prepared.settings.cluster, "steps": steps,
             "critical_path": path, "forecast_seconds": prepared.plan.forecast().as_secs_f64(),
         });
-        println!("{all}");
+        say!("{all}");
     } else {
         let settings = &prepared.settings;
         let header = format!("offline · cluster {} · zone {}", settings.cluster, settings.dns.zone);
-        print!("{}", plan_shown(&header, &prepared, &records, columns(&Term::stdout())));
+        out(&plan_shown(&header, &prepared, &records, columns(&Term::stdout())));
     }
     Ok(())
 }
@@ -106,28 +108,30 @@ pub fn validate(global: &Global) -> Result<(), Stop> {
             "v": 1, "valid": true, "cluster": settings.cluster, "nodes": settings.nodes.len(), "playbooks": names,
             "scripts": scripts.keys().collect::<Vec<_>>(), "manifests": manifests.len(),
         });
-        println!("{all}");
+        say!("{all}");
         return Ok(());
     }
-    println!("{}: valid", global.config.display());
-    println!("  cluster    {} with {} nodes, K3s {}", settings.cluster, settings.nodes.len(), settings.k3s.version);
-    println!("  playbooks  {} ({steps} steps)", names.join(", "));
-    println!("  scripts    {}", scripts.keys().cloned().collect::<Vec<_>>().join(", "));
-    println!("  manifests  {} objects", manifests.len());
+    say!("{}: valid", global.config.display());
+    say!("  cluster    {} with {} nodes, K3s {}", settings.cluster, settings.nodes.len(), settings.k3s.version);
+    say!("  playbooks  {} ({steps} steps)", names.join(", "));
+    say!("  scripts    {}", scripts.keys().cloned().collect::<Vec<_>>().join(", "));
+    say!("  manifests  {} objects", manifests.len());
     if settings.cloud.authorized_keys.is_empty() {
-        println!("  note       no `ssh_authorized_keys`: only the run's own key will get into the nodes");
+        say!("  note       no `ssh_authorized_keys`: only the run's own key will get into the nodes");
     }
     Ok(())
 }
 
 /// `relight schema`.
 pub fn schema() {
-    println!("{:#}", config::schema());
+    say!("{:#}", config::schema());
 }
 
 /// `relight completions`.
 pub fn completions(shell: clap_complete::Shell) {
-    clap_complete::generate(shell, &mut Cli::command(), "relight", &mut std::io::stdout());
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "relight", &mut script);
+    out(&String::from_utf8_lossy(&script));
 }
 
 /// `relight status`: the last run, or the named one.
@@ -146,9 +150,9 @@ pub fn status(global: &Global, named: Option<&str>) -> Result<(), Stop> {
     }
     let Some(run) = run else {
         if global.json {
-            println!("{}", json!({ "v": 1, "cluster": settings.cluster, "run": null }));
+            say!("{}", json!({ "v": 1, "cluster": settings.cluster, "run": null }));
         } else {
-            println!("no run of cluster {} in {} yet", settings.cluster, global.state.display());
+            say!("no run of cluster {} in {} yet", settings.cluster, global.state.display());
         }
         return Ok(());
     };
@@ -157,10 +161,10 @@ pub fn status(global: &Global, named: Option<&str>) -> Result<(), Stop> {
     let held = crate::providers::Lock::is_held(&directory);
     if global.json {
         let lines: Vec<_> = run.events.iter().map(|r| json!({ "seq": r.seq, "at": r.at, "event": r.event })).collect();
-        println!("{}", json!({ "v": 1, "run": run.id, "world": run.world.word(), "alive": held, "events": lines }));
+        say!("{}", json!({ "v": 1, "run": run.id, "world": run.world.word(), "alive": held, "events": lines }));
     } else {
         let header = format!("{} · cluster {} · run {}", run.world.word().to_uppercase(), settings.cluster, run.id);
-        print!("{}", fitted(&report::status(&header, events(), held), &Term::stdout()));
+        out(&fitted(&retold(&report::status(&header, events(), held)), &Term::stdout()));
     }
     Ok(())
 }

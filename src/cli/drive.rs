@@ -4,6 +4,8 @@ use super::drawing::{fitted, Drawing};
 use super::ending;
 use super::exit::{Exit, Stop};
 use super::prepare::Prepared;
+use super::retold::retold;
+use super::say::out;
 use crate::actions::{Mode, RunId};
 use crate::config::Settings;
 use crate::engine::{Journal, RunState};
@@ -84,10 +86,11 @@ impl Drive<'_> {
             "succeeded" => super::kept::at_the_end(&*self.world.files, &self.prepared.settings, &mut text).await,
             _ => Ok(()),
         };
+        let text = retold(&text);
         if self.json {
             eprint!("{}", fitted(&text, &Term::stderr()));
         } else {
-            self.drawing.quiet(&mut || print!("{}", fitted(&text, &Term::stdout())));
+            self.drawing.quiet(&mut || out(&fitted(&text, &Term::stdout())));
         }
         sealed.map(|()| exit)
     }
@@ -105,7 +108,7 @@ async fn signals(stop: watch::Sender<bool>, ended_by: Arc<std::sync::Mutex<Exit>
             _ = terminate.recv() => Exit::Terminated,
         };
         if asked {
-            eprintln!("\nstopped at once; `relight resume` goes on");
+            eprintln!("{}", retold("\nstopped at once; `relight resume` goes on"));
             std::process::exit(i32::from(exit.code()));
         }
         asked = true;

@@ -4,7 +4,7 @@ use super::args::{Cli, Command};
 use super::exit::{Exit, Stop};
 use super::worlds::Environment;
 use super::begin::{self, Purpose};
-use super::{commands, kubectl, resume, sandbox};
+use super::{commands, kubectl, resume, retold, sandbox};
 use crate::world::Secret;
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
@@ -71,12 +71,13 @@ pub fn run(environment: &Environment) -> Result<u8, Stop> {
         }
     };
     log();
+    retold::remember(&cli.global);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|e| Stop::new(Exit::Failed, format!("the runtime cannot start: {e}"), ""))?;
     let end = runtime.block_on(command(cli, environment));
     // A blocking read of the terminal must not keep the process.
     runtime.shutdown_background();
-    end
+    end.map_err(|stop| Stop { what: retold::retold(&stop.what), remedy: retold::retold(&stop.remedy), ..stop })
 }
 
 async fn command(cli: Cli, environment: &Environment) -> Result<u8, Stop> {

@@ -1,5 +1,6 @@
 //! `relight kubeconfig`: the cluster's kubeconfig for the operator, printed, or merged into the operator's own when asked.
 
+use super::say::say;
 use super::args::Global;
 use super::exit::Stop;
 use super::merge::{self, Mark};
@@ -35,8 +36,8 @@ pub async fn kubeconfig(global: &Global, environment: &Environment, merge: bool)
             kept_runs.into_iter().filter(|(world, _)| *world == run.world).map(|(_, uid)| uid).collect();
         let mark = Mark { cluster: settings.cluster.clone(), world: run.world.word().to_owned(), uid: uid(&run) };
         let merged = merge::merge(&files(environment)?, &text, &mark, &known)?;
-        merged.told().iter().for_each(|line| println!("{line}"));
-        println!("use it: kubectl --context {} get nodes", settings.cluster);
+        merged.told().iter().for_each(|line| say!("{line}"));
+        say!("use it: kubectl --context {} get nodes", settings.cluster);
     } else {
         let yaml = merge::yaml(&text)?;
         // Whoever reads may be gone.

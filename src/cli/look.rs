@@ -1,5 +1,6 @@
 //! `relight plan --check`: the plan, and what a look at the world finds of each step.
 
+use super::say::say;
 use super::args::Global;
 use super::card;
 use super::drawing::fitted;
@@ -49,7 +50,7 @@ pub async fn plan_check(global: &Global, environment: &Environment, playbook: &s
     let header = drive::header(&world, settings, Mode::Live).await;
     let stdout = Term::stdout();
     if !global.json {
-        println!("{}", fitted(&header, &stdout));
+        say!("{}", fitted(&header, &stdout));
     }
     let (mut missing, mut looks) = (0, Vec::new());
     for step in &prepared.plan.steps {
@@ -61,7 +62,7 @@ pub async fn plan_check(global: &Global, environment: &Environment, playbook: &s
         if global.json {
             looks.push(json!({ "id": step.id, "found": word, "text": text }));
         } else {
-            println!("{}", fitted(&format!("{word:<8}  {:<26}  {}", step.id, report::plain(&text)), &stdout));
+            say!("{}", fitted(&format!("{word:<8}  {:<26}  {}", step.id, report::plain(&text)), &stdout));
         }
         facts.learn(&found);
     }
@@ -70,9 +71,9 @@ pub async fn plan_check(global: &Global, environment: &Environment, playbook: &s
             "v": 1, "playbook": prepared.plan.name, "cluster": settings.cluster, "world": kind.word(), "header": header,
             "steps": looks, "to_do": missing,
         });
-        println!("{all}");
+        say!("{all}");
     } else {
-        println!("{missing} of {} steps would have something to do", prepared.plan.steps.len());
+        say!("{missing} of {} steps would have something to do", prepared.plan.steps.len());
     }
     Ok(Exit::Done)
 }

@@ -1,5 +1,6 @@
 //! `relight sandbox`: the emulated world, in a process of its own, so that a killed run finds its world still there.
 
+use super::say::say;
 use super::args::{Global, SandboxCommand};
 use super::card::{self, Card};
 use super::exit::{Exit, Stop};
@@ -24,7 +25,7 @@ pub async fn command(global: &Global, command: &SandboxCommand) -> Result<Exit, 
     match command {
         SandboxCommand::Start => {
             let card = started(global, &settings).await?;
-            println!(
+            say!(
                 "sandbox {} of cluster {} runs (pid {}, profile {})",
                 card.uid, settings.cluster, card.pid, card.profile
             );
@@ -34,7 +35,7 @@ pub async fn command(global: &Global, command: &SandboxCommand) -> Result<Exit, 
         SandboxCommand::Env => env(global, &settings).await?,
         SandboxCommand::Break { disaster } => {
             broken(&running(global, &settings)?, disaster).await?;
-            println!("the sandbox is in disaster {disaster}");
+            say!("the sandbox is in disaster {disaster}");
         }
         SandboxCommand::Serve => super::serve::serve(global, &settings).await?,
     }
@@ -167,23 +168,23 @@ async fn stop(global: &Global, settings: &Settings) -> Result<(), Stop> {
 async fn status(global: &Global, settings: &Settings) -> Result<(), Stop> {
     let Some(card) = card::read(&global.state, &settings.cluster)? else {
         match global.json {
-            true => println!("{}", json!({ "v": 1, "running": false })),
-            false => println!("no sandbox of cluster {} runs", settings.cluster),
+            true => say!("{}", json!({ "v": 1, "running": false })),
+            false => say!("no sandbox of cluster {} runs", settings.cluster),
         }
         return Ok(());
     };
     let world = control(&card, "/status").await?;
     if global.json {
-        println!(
+        say!(
             "{}",
             json!({ "v": 1, "running": true, "pid": card.pid, "uid": card.uid, "profile": card.profile, "world": world })
         );
         return Ok(());
     }
-    println!("sandbox {} (pid {}, profile {})", card.uid, card.pid, card.profile);
+    say!("sandbox {} (pid {}, profile {})", card.uid, card.pid, card.profile);
     for (title, list) in [("server", "servers"), ("record", "records")] {
         for line in world.get(list).and_then(Value::as_array).into_iter().flatten() {
-            println!("  {title:<8} {}", line.as_str().unwrap_or_default());
+            say!("  {title:<8} {}", line.as_str().unwrap_or_default());
         }
     }
     Ok(())
@@ -219,7 +220,7 @@ async fn env(global: &Global, settings: &Settings) -> Result<(), Stop> {
         ("CLOUDFLARE_API_TOKEN", &card.cloudflare_api_token),
         ("KUBECONFIG", &kubeconfig.display().to_string()),
     ] {
-        println!("export {name}='{}'", value.replace('\'', "'\\''"));
+        say!("export {name}='{}'", value.replace('\'', "'\\''"));
     }
     Ok(())
 }
