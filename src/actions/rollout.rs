@@ -42,6 +42,14 @@ fn progress(object: &Value) -> Option<String> {
     (updated < wanted || ready < wanted).then(|| format!("{ready} of {wanted} ready"))
 }
 
+/// What keeps a workload from serving at all: `None` as soon as one of its pods can be used. The others follow as nodes join.
+fn serves(object: &Value) -> Option<String> {
+    let number = |path: &str| object.pointer(path).and_then(Value::as_u64).unwrap_or_default();
+    let available = number("/status/availableReplicas").max(number("/status/numberAvailable"));
+    let seen = number("/status/observedGeneration") >= number("/metadata/generation").max(1);
+    (!seen || available == 0).then(|| "no pod of it is ready yet".to_owned())
+}
+
 /// Why a workload's pods do not come up, in the pods' own words.
 async fn reason(cx: &StepContext<'_>, at: &ApiAt, object: &Value) -> Result<String> {
     let labels = object.pointer("/spec/selector/matchLabels").and_then(Value::as_object);
@@ -95,14 +103,19 @@ fn behind<'a>(all: &[&'a Manifest], host: &str) -> Vec<&'a Value> {
 }
 
 impl Roll {
+    /// The workloads behind the first health check, by title.
+    fn serving(place: &Place<'_>, all: &[&Manifest]) -> Vec<String> {
+        let host = place.settings.health.first().and_then(|h| url::Url::parse(&h.url).ok());
+        let host = host.and_then(|u| u.host_str().map(str::to_owned)).unwrap_or_default();
+        behind(all, &host).into_iter().map(rank::title).collect()
+    }
+
     /// The workloads in their order, as far as this step goes; those without a place come last.
     fn workloads<'a>(&self, place: &Place<'a>) -> Result<Vec<&'a Manifest>> {
         let all = manifests::manifests(place)?;
         let order = &place.settings.manifests.order;
         let at = |o: &Value| order.iter().position(|n| n == rank::name(o)).unwrap_or(order.len());
-        let host = place.settings.health.first().and_then(|h| url::Url::parse(&h.url).ok());
-        let host = host.and_then(|u| u.host_str().map(str::to_owned)).unwrap_or_default();
-        let serving: Vec<String> = behind(&all, &host).into_iter().map(rank::title).collect();
+        let serving = Self::serving(place, &all);
         let is_workload = |m: &&&Manifest| ROLLED_OUT.contains(&rank::kind(&m.object).kind.as_str());
         let mut workloads: Vec<&Manifest> = all.iter().filter(is_workload).copied().collect();
         workloads.sort_by_key(|m| at(&m.object));
@@ -115,6 +128,7 @@ impl Roll {
 
     /// The first workload that is not ready: whether it is to be applied, and what is missing.
     async fn next<'a>(&self, cx: &StepContext<'a>, at: &ApiAt) -> Result<Option<(&'a Manifest, bool, String)>> {
+        let serving = Self::serving(&cx.place, &manifests::manifests(&cx.place)?);
         for workload in self.workloads(&cx.place)? {
             let one = std::slice::from_ref(&workload);
             let title = rank::title(&workload.object);
@@ -124,7 +138,8 @@ impl Roll {
             let (kind, namespace) = (rank::kind(&workload.object), rank::namespace(&workload.object));
             let object = cx.world.cluster.get(at, &kind, namespace, rank::name(&workload.object)).await?;
             let object = object.unwrap_or_default();
-            if let Some(missing) = progress(&object) {
+            let first = self.0 == Until::Serving && serving.contains(&title);
+            if let Some(missing) = if first { serves(&object) } else { progress(&object) } {
                 let why = reason(cx, at, &object).await?;
                 return Ok(Some((workload, false, format!("{title}: {missing}{why}"))));
             }

@@ -47,7 +47,7 @@ pub struct Global {
 /// Latencies of the sandbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Profile {
-    /// None.
+    /// Next to none; the clock is the wall's, so that only what relight itself waits for takes time.
     Instant,
     /// As in reality, thirty times as fast.
     Fast,

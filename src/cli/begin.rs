@@ -93,6 +93,10 @@ pub async fn begin(global: &Global, environment: &Environment, purpose: &Purpose
     let place = directory.join(&id.id);
     let nobody = Arc::new(crate::world::NobodyThere);
     let look = worlds::world(&prepared.settings, environment, card.as_ref(), &place, nobody)?;
+    if kind == WorldKind::Real {
+        // Nobody can say yes to a project that cannot be shown.
+        look.cloud.servers("").await?;
+    }
     let header = drive::header(&look, &prepared.settings, id.mode).await;
     let records = step_records(&prepared.plan, &prepared.settings, &id, &prepared.scripts);
     let stderr = Term::stderr();
@@ -102,7 +106,11 @@ pub async fn begin(global: &Global, environment: &Environment, purpose: &Purpose
     let above = if stderr.is_term() && !global.json { "" } else { header.as_str() };
     let drawing = Drawing::new(global, above, look.clock.factor());
     let person = person(global, &header, &drawing);
-    agree(&*person, kind, &id, &prepared).await?;
+    if let Err(stop) = agree(&*person, kind, &id, &prepared).await {
+        // Made for the run's files, of which there is none yet; where there is one after all, it stays.
+        let _ = std::fs::remove_dir(&place);
+        return Err(stop);
+    }
     let world = World { person, ..look };
     start(global, &prepared, &id, world, records, &drawing, &header).await
 }

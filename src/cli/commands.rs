@@ -4,6 +4,7 @@ use super::retold::retold;
 use super::say::{out, say};
 use super::args::{Cli, Global};
 use super::drawing::{columns, fitted};
+use super::drive::title;
 use super::exit::Stop;
 use super::prepare::{self, Prepared};
 use super::runs;
@@ -71,7 +72,7 @@ pub async fn cost(world: &World, settings: &Settings) -> String {
 /// `relight plan`, offline.
 pub fn plan(global: &Global, playbook: &str) -> Result<(), Stop> {
     let prepared = prepare::prepare(global, playbook, Mode::Live)?;
-    let run = RunId { id: "run".to_owned(), mode: Mode::Live };
+    let run = RunId { id: "<run>".to_owned(), mode: Mode::Live };
     let records = step_records(&prepared.plan, &prepared.settings, &run, &prepared.scripts);
     let steps = &prepared.plan.steps;
     let path: Vec<String> =
@@ -163,7 +164,8 @@ pub fn status(global: &Global, named: Option<&str>) -> Result<(), Stop> {
         let lines: Vec<_> = run.events.iter().map(|r| json!({ "seq": r.seq, "at": r.at, "event": r.event })).collect();
         say!("{}", json!({ "v": 1, "run": run.id, "world": run.world.word(), "alive": held, "events": lines }));
     } else {
-        let header = format!("{} · cluster {} · run {}", run.world.word().to_uppercase(), settings.cluster, run.id);
+        let mode = run.state.started.as_ref().and_then(|s| Mode::from_word(&s.mode)).unwrap_or(Mode::Live);
+        let header = format!("{} · cluster {} · run {}", title(run.world, mode), settings.cluster, run.id);
         out(&fitted(&retold(&report::status(&header, events(), held)), &Term::stdout()));
     }
     Ok(())

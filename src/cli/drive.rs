@@ -27,15 +27,20 @@ pub async fn header(world: &World, settings: &Settings, mode: Mode) -> String {
         }
         Err(error) => format!("project that cannot be listed ({})", error.what),
     };
-    let name = match (world.kind, mode) {
+    let name = title(world.kind, mode);
+    format!("{name} · cluster {} · {project} · zone {}", settings.cluster, settings.dns.zone)
+}
+
+/// The world and the mode in the words that stand above everything.
+pub fn title(world: WorldKind, mode: Mode) -> &'static str {
+    match (world, mode) {
         (WorldKind::Real, Mode::Live) => "LIVE",
         (WorldKind::Real, Mode::Rehearsal) => "REHEARSAL",
         (WorldKind::Sandbox, Mode::Live) => "SANDBOX",
         (WorldKind::Sandbox, Mode::Rehearsal) => "REHEARSAL in the SANDBOX",
         (WorldKind::Lab, Mode::Live) => "LAB",
         (WorldKind::Lab, Mode::Rehearsal) => "REHEARSAL in the LAB",
-    };
-    format!("{name} · cluster {} · {project} · zone {}", settings.cluster, settings.dns.zone)
+    }
 }
 
 /// What a run needs to be driven.

@@ -30,14 +30,19 @@ pub async fn kubeconfig(global: &Global, environment: &Environment, merge: bool)
     let run = last_run(all)?;
     let text = kept::secret(&run, kept::KUBECONFIG, &settings, environment).await?;
     let (server, reach) = reached(&settings, &run)?;
-    let text = pointed(text.expose(), &server, &settings.cluster)?;
+    // Its own names: a sandbox's context must not stand where production's is looked for.
+    let name = match run.world {
+        WorldKind::Real => settings.cluster.clone(),
+        other => format!("{}-{}", settings.cluster, other.word()),
+    };
+    let text = pointed(text.expose(), &server, &name)?;
     if merge {
         let known: BTreeSet<String> =
             kept_runs.into_iter().filter(|(world, _)| *world == run.world).map(|(_, uid)| uid).collect();
         let mark = Mark { cluster: settings.cluster.clone(), world: run.world.word().to_owned(), uid: uid(&run) };
         let merged = merge::merge(&files(environment)?, &text, &mark, &known)?;
         merged.told().iter().for_each(|line| say!("{line}"));
-        say!("use it: kubectl --context {} get nodes", settings.cluster);
+        say!("use it: kubectl --context {name} get nodes");
     } else {
         let yaml = merge::yaml(&text)?;
         // Whoever reads may be gone.

@@ -1,10 +1,11 @@
 //! `relight kubectl`: kubectl against the last run's cluster, through an SSH tunnel to its first node.
 
 use super::args::Global;
+use super::drive::title;
 use super::exit::{Exit, Stop};
 use super::worlds::{self, Environment};
 use super::{card, commands, kept, kubeconfig, prepare, runs};
-use crate::actions::FactKind;
+use crate::actions::{FactKind, Mode};
 use crate::world::{Host, NobodyThere, WorldKind};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -55,7 +56,7 @@ pub async fn kubectl(global: &Global, environment: &Environment, args: &[String]
     child.args(args).stdin(Stdio::inherit());
     // kubectl keeps what it discovered by the server's port, which is another one each time: nobody would find it again.
     child.env("KUBECONFIG", place.path().join(CONFIG)).env("KUBECACHEDIR", place.path().join("cache"));
-    eprintln!("{}", header(run.world, &settings.cluster));
+    eprintln!("{} · cluster {}", title(run.world, Mode::Live), settings.cluster);
     // A Ctrl-C is kubectl's: it ends, and then what it was given is removed.
     let (interrupt, terminate) = (SignalKind::interrupt(), SignalKind::terminate());
     let caught = (signal(interrupt), signal(terminate));
@@ -66,7 +67,3 @@ pub async fn kubectl(global: &Global, environment: &Environment, args: &[String]
     Ok(code.unwrap_or(Exit::Interrupted.code()))
 }
 
-fn header(world: WorldKind, cluster: &str) -> String {
-    let name = if world == WorldKind::Real { "LIVE".to_owned() } else { world.word().to_uppercase() };
-    format!("{name} · cluster {cluster}")
-}

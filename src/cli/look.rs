@@ -58,7 +58,7 @@ pub async fn plan_check(global: &Global, environment: &Environment, playbook: &s
         let cx = StepContext { place, world: &world, facts: &facts, effects: &LookOnly };
         let limit = tokio::time::timeout(settings.timeouts.probe * 3, step.action.check(&cx)).await;
         let (word, text, found) = told(limit.ok());
-        missing += usize::from(word != "done");
+        missing += usize::from(word == "needed" || word == "refused");
         if global.json {
             looks.push(json!({ "id": step.id, "found": word, "text": text }));
         } else {

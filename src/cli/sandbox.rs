@@ -9,7 +9,7 @@ use crate::config::Settings;
 use crate::providers::{Held, Lock};
 use serde_json::{json, Value};
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
@@ -98,9 +98,10 @@ fn spawn(global: &Global, settings: &Settings) -> Result<Child, Stop> {
     let failed = |e: std::io::Error| not_started(&e.to_string());
     let log = log_path(global, settings);
     if let Some(directory) = log.parent() {
-        std::fs::create_dir_all(directory).map_err(failed)?;
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
     }
-    let log = std::fs::File::create(log).map_err(failed)?;
+    let mut file = std::fs::OpenOptions::new();
+    let log = file.write(true).create(true).truncate(true).mode(0o600).open(log).map_err(failed)?;
     let mut child = std::process::Command::new(std::env::current_exe().map_err(failed)?);
     child.args(["sandbox", "serve", "--profile", global.profile.word()]);
     child.arg("--config").arg(&global.config).arg("--state").arg(&global.state);
