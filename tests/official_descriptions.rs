@@ -156,6 +156,8 @@ async fn live_a_whole_life(cloud: &dyn Cloud, reader: &dyn Cloud, clock: &dyn Cl
     assert!(types.iter().all(|t| t.locations.iter().all(|l| l.available && l.monthly > 0.0)));
     let prices = cloud.prices().await.unwrap();
     assert!(prices.server_types.len() > 2 && prices.primary_ipv4.contains_key("nbg1"), "{prices:?}");
+    let (hour, with_address) = (prices.hourly("cx33", "nbg1", false), prices.hourly("cx33", "nbg1", true));
+    assert!(hour.unwrap().net > 0.0 && with_address.unwrap().gross > hour.unwrap().gross, "{prices:?}");
     assert!(cloud.image_exists("ubuntu-24.04", "x86").await.unwrap());
     assert!(!cloud.image_exists("ubuntu-99.04", "arm").await.unwrap());
     assert_eq!(cloud.primary_ips().await.unwrap(), [], "they went with their servers");

@@ -24,8 +24,8 @@ use relight::sandbox::model::{
     DnsToken, Fault, FaultKind, Latency, Matcher, Model, RecordChange, Shared, Start, TokenMay,
 };
 use relight::world::{
-    ApiAt, Batch, Class, Clock, Cloud, Cluster, Dns, Error, FixedSecrets, Kind, Labels, NewRecord, Permit, PrimaryIp,
-    Result, Scope, Secret, Server, ServerSpec, ServerStatus, Target, ThingKind, ThingSpec,
+    ApiAt, Batch, Class, Clock, Cloud, Cluster, Dns, Error, FixedSecrets, Kind, Labels, NewRecord, Permit, Price,
+    PrimaryIp, Result, Scope, Secret, Server, ServerSpec, ServerStatus, Target, ThingKind, ThingSpec,
 };
 use serde_json::Value;
 use std::sync::Arc;
@@ -264,6 +264,24 @@ async fn addresses(behind: &Behind) -> Vec<String> {
 fn the_addresses_of_a_project_are_the_same_through_both_doors() {
     let (one, two) = both(&addresses);
     assert_eq!(one, ["false nbg1 {} Some(true) true", "true hel1 {\"who\": \"me\"} None false"]);
+    assert_eq!(one, two);
+}
+
+/// The price list to the hundredth of a cent: the texts on the wire are rounded.
+async fn prices(behind: &Behind) -> Vec<String> {
+    let list = behind.cloud.prices().await.unwrap();
+    let words =
+        |p: &Price| format!("{:.4} {:.4} {:.4} {:.4}", p.hourly.net, p.hourly.gross, p.monthly.net, p.monthly.gross);
+    let types = list.server_types.iter().map(|((name, place), price)| format!("{name} {place} {}", words(price)));
+    let addresses = list.primary_ipv4.iter().map(|(place, price)| format!("{place} {}", words(price)));
+    std::iter::once(list.currency.clone()).chain(types).chain(addresses).collect()
+}
+
+#[test]
+fn an_hour_and_a_month_cost_the_same_through_both_doors() {
+    let (one, two) = both(&prices);
+    assert!(one.contains(&"cx33 nbg1 0.0104 0.0124 6.4900 7.7231".to_owned()), "{one:?}");
+    assert!(one.contains(&"nbg1 0.0008 0.0010 0.5000 0.5950".to_owned()), "{one:?}");
     assert_eq!(one, two);
 }
 

@@ -13,7 +13,7 @@ use crate::config::{self, Settings};
 use crate::engine::{step_records, StepRecord};
 use crate::playbook::Gate;
 use crate::report::{self, PlanLine};
-use crate::world::{World, WorldKind};
+use crate::world::{Amount, PriceList, World, WorldKind};
 use clap::CommandFactory;
 use dialoguer::console::Term;
 use serde_json::json;
@@ -58,14 +58,18 @@ pub async fn cost(world: &World, settings: &Settings) -> String {
     let (Some(kind), Some(place)) = (first, place) else { return "cost: the prices cannot be read now".to_owned() };
     let nodes = settings.nodes.len();
     let count = f64::from(u32::try_from(nodes).unwrap_or(u32::MAX));
-    let address = prices.primary_ipv4.get(&place.location);
+    let all =
+        |price: fn(&PriceList, &str, &str, bool) -> Option<Amount>| price(&prices, &kind.name, &place.location, true);
+    let (hour, month, addresses) = match (all(PriceList::hourly), all(PriceList::monthly)) {
+        (Some(hour), Some(month)) => (hour.net, month.net, "addresses included"),
+        _ => (place.hourly, place.monthly, "without their addresses"),
+    };
     format!(
-        "cost: {nodes} x {} in {}: EUR {:.4} an hour, at most EUR {:.2} a month, net{}",
+        "cost: {nodes} x {} in {}: EUR {:.4} an hour, at most EUR {:.2} a month, net, {addresses}",
         kind.name,
         place.location,
-        place.hourly * count,
-        (place.monthly + address.map_or(0.0, |a| a.net)) * count,
-        if address.is_some() { ", addresses included in the month" } else { ", without their addresses" }
+        hour * count,
+        month * count,
     )
 }
 
@@ -169,4 +173,27 @@ pub fn status(global: &Global, named: Option<&str>) -> Result<(), Stop> {
         out(&fitted(&retold(&report::status(&header, events(), held)), &Term::stdout()));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sandbox::doors::direct::{GeneratedSecrets, Outside, Sandbox, ScriptedPerson, Tripwire};
+    use crate::sandbox::model::{Model, Start};
+    use std::path::Path;
+    use std::sync::Arc;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_cost_of_an_hour_and_of_a_month_includes_the_addresses() {
+        let settings = config::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("relight.yaml")).unwrap();
+        let (start, wire) = (Start::default(), Tripwire::new());
+        let sandbox = Sandbox::direct(Model::empty_world(&settings, &start), &start);
+        let clock = sandbox.clock(&wire);
+        let (cluster, person) = (sandbox.cluster(&wire, &clock), Arc::new(ScriptedPerson::willing()));
+        let secrets = Arc::new(GeneratedSecrets { seed: 1 });
+        let world = sandbox.world(&wire, &clock, Outside { cluster, secrets, person });
+        let told = cost(&world, &settings).await;
+        let wanted = "EUR 0.0336 an hour, at most EUR 20.97 a month, net, addresses included";
+        assert_eq!(told, format!("cost: 3 x cx33 in nbg1: {wanted}"));
+    }
 }

@@ -20,7 +20,7 @@ pub(super) async fn now(world: &World, cluster: &str, run: &str, limit: Duration
             let amount = prices.server(server)?;
             let (count, sum) = if made(server) { &mut ours } else { &mut fenced };
             *count += 1;
-            *sum = Amount { net: sum.net + amount.net, gross: sum.gross + amount.gross };
+            *sum = *sum + amount;
         }
         Some(Cost {
             currency: prices.currency,

@@ -1,8 +1,7 @@
 //! Hetzner Cloud, as far as relight uses it.
 
-use super::{Labels, Permit, Result};
+use super::{Labels, Permit, PriceList, Result};
 use async_trait::async_trait;
-use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 /// A server's life, as the cloud tells it.
@@ -218,38 +217,6 @@ pub struct TypeInLocation {
     pub hourly: f64,
     /// Euro per month at most, net.
     pub monthly: f64,
-}
-
-/// An amount, as the price list has it: the currency is the list's.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Amount {
-    /// Without VAT.
-    pub net: f64,
-    /// With the VAT of whoever owns the project.
-    pub gross: f64,
-}
-
-/// What things cost a month at most.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct PriceList {
-    /// `EUR`.
-    pub currency: String,
-    /// Server types, by name and location.
-    pub server_types: BTreeMap<(String, String), Amount>,
-    /// A primary IPv4 address, by location.
-    pub primary_ipv4: BTreeMap<String, Amount>,
-}
-
-impl PriceList {
-    /// What a server costs a month with its address; `None` where the list does not have it.
-    pub fn server(&self, server: &Server) -> Option<Amount> {
-        let own = self.server_types.get(&(server.server_type.clone(), server.location.clone()))?;
-        let address = match server.public_ip {
-            Some(_) => *self.primary_ipv4.get(&server.location)?,
-            None => Amount::default(),
-        };
-        Some(Amount { net: own.net + address.net, gross: own.gross + address.gross })
-    }
 }
 
 /// Hetzner Cloud. A token belongs to one project, so a value of this trait is one project.

@@ -1,7 +1,7 @@
 //! The price list. Source: Hetzner Cloud API, GET /pricing: amounts are decimal texts, net and gross.
 
 use super::reply::{decimal, lenient};
-use crate::world::{Amount, PriceList};
+use crate::world::{Amount, Price, PriceList};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -20,7 +20,7 @@ pub(super) struct PricingReply {
 struct NamedReply {
     name: String,
     #[serde(default, deserialize_with = "lenient")]
-    prices: Vec<MonthReply>,
+    prices: Vec<PriceReply>,
 }
 
 #[derive(Deserialize)]
@@ -28,16 +28,19 @@ struct AddressReply {
     #[serde(rename = "type")]
     kind: String,
     #[serde(default, deserialize_with = "lenient")]
-    prices: Vec<MonthReply>,
+    prices: Vec<PriceReply>,
 }
 
 #[derive(Deserialize)]
-struct MonthReply {
+struct PriceReply {
     location: String,
+    #[serde(default, deserialize_with = "lenient")]
+    price_hourly: AmountReply,
+    #[serde(default, deserialize_with = "lenient")]
     price_monthly: AmountReply,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 struct AmountReply {
     #[serde(default)]
     net: Value,
@@ -45,11 +48,18 @@ struct AmountReply {
     gross: Value,
 }
 
-impl MonthReply {
-    /// Location and amount; nothing where an amount is no number.
-    fn read(self) -> Option<(String, Amount)> {
-        let amount = Amount { net: decimal(&self.price_monthly.net), gross: decimal(&self.price_monthly.gross) };
-        (amount.net.is_finite() && amount.gross.is_finite()).then_some((self.location, amount))
+impl AmountReply {
+    fn read(&self) -> Option<Amount> {
+        let amount = Amount { net: decimal(&self.net), gross: decimal(&self.gross) };
+        (amount.net.is_finite() && amount.gross.is_finite()).then_some(amount)
+    }
+}
+
+impl PriceReply {
+    /// Location and price; nothing where an amount is no number.
+    fn read(self) -> Option<(String, Price)> {
+        let price = Price { hourly: self.price_hourly.read()?, monthly: self.price_monthly.read()? };
+        Some((self.location, price))
     }
 }
 
@@ -57,10 +67,10 @@ impl From<PricingReply> for PriceList {
     fn from(reply: PricingReply) -> Self {
         let PricingReply { currency, server_types, primary_ips } = reply;
         let by_type = server_types.into_iter().flat_map(|NamedReply { name, prices }| {
-            prices.into_iter().filter_map(move |p| p.read().map(|(place, amount)| ((name.clone(), place), amount)))
+            prices.into_iter().filter_map(move |p| p.read().map(|(place, price)| ((name.clone(), place), price)))
         });
         let ipv4 = primary_ips.into_iter().filter(|ip| ip.kind == "ipv4").flat_map(|ip| ip.prices);
-        Self { currency, server_types: by_type.collect(), primary_ipv4: ipv4.filter_map(MonthReply::read).collect() }
+        Self { currency, server_types: by_type.collect(), primary_ipv4: ipv4.filter_map(PriceReply::read).collect() }
     }
 }
 
@@ -71,15 +81,20 @@ mod tests {
 
     #[test]
     fn prices_are_read_by_type_and_location_and_what_is_no_number_is_no_price() {
-        let month = |place: &str, net: &str, gross: &str| json!({"location": place, "price_hourly": {"net": "1", "gross": "1"}, "price_monthly": {"net": net, "gross": gross}});
+        let price = |place: &str, hour: Value, month: &str| json!({"location": place, "price_hourly": {"net": hour, "gross": hour}, "price_monthly": {"net": month, "gross": month}});
         let reply = json!({"currency": "EUR", "vat_rate": "19.00", "image": {}, "server_types": [
-            {"id": 1, "name": "cx33", "prices": [month("nbg1", "5.0000000000", "5.95"), month("hel1", "free", "x")]}],
-            "primary_ips": [{"type": "ipv6", "prices": [month("nbg1", "0", "0")]}, {"type": "ipv4", "prices": [month("nbg1", "0.50", "0.595")]}]});
+            {"id": 1, "name": "cx33", "prices": [price("nbg1", json!("0.0104"), "5.0000000000"), price("hel1", json!("0.01"), "free"),
+                price("fsn1", Value::Null, "5"), {"location": "ash", "price_monthly": {"net": "5", "gross": "5"}}]}],
+            "primary_ips": [{"type": "ipv6", "prices": [price("nbg1", json!(0), "0")]},
+                {"type": "ipv4", "prices": [price("nbg1", json!(0.0008), "0.50")]}]});
         let list = PriceList::from(serde_json::from_value::<PricingReply>(reply).unwrap());
         assert_eq!(list.currency, "EUR");
-        let only = [(("cx33".to_owned(), "nbg1".to_owned()), Amount { net: 5.0, gross: 5.95 })];
-        assert_eq!(list.server_types, only.into());
-        assert_eq!(list.primary_ipv4, [("nbg1".to_owned(), Amount { net: 0.5, gross: 0.595 })].into());
+        let both = |hour: f64, month: f64| Price {
+            hourly: Amount { net: hour, gross: hour },
+            monthly: Amount { net: month, gross: month },
+        };
+        assert_eq!(list.server_types, [(("cx33".to_owned(), "nbg1".to_owned()), both(0.0104, 5.0))].into());
+        assert_eq!(list.primary_ipv4, [("nbg1".to_owned(), both(0.0008, 0.5))].into());
     }
 
     #[test]

@@ -51,7 +51,7 @@ pub use k3s::ApiState;
 pub use latency::Latency;
 pub use ledger::{Entry, Ledger, LedgerOutcome, Stranger};
 pub use machine::{HostKey, MachineView};
-pub use offer::{gross, Location, Offer, OfferedImage, OfferedType, Sale, IPV4_MONTHLY};
+pub use offer::{gross, Location, Offer, OfferedImage, OfferedType, Sale, IPV4_HOURLY, IPV4_MONTHLY};
 pub use power::Power;
 pub use primary_ips::PrimaryIp;
 pub use random::Seeded;

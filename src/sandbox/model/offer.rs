@@ -17,6 +17,9 @@ pub struct Location {
     pub city: String,
 }
 
+/// What a primary IPv4 address costs an hour, net, as the API prints it.
+pub const IPV4_HOURLY: &str = "0.0008";
+
 /// What a primary IPv4 address costs a month, net, as the API prints it.
 pub const IPV4_MONTHLY: &str = "0.5000";
 

@@ -3,10 +3,10 @@
 use super::entry::{classed, Entry};
 use crate::sandbox::model::{
     self, gross, ActionStatus, Answer, ApiError, Caller, CloudAction, CloudServer, CloudThing, Failure, Filter, Model,
-    Offer, Power, ServerOrder, Subnet, ThingState, IPV4_MONTHLY,
+    Offer, Power, ServerOrder, Subnet, ThingState, IPV4_HOURLY, IPV4_MONTHLY,
 };
 use crate::world::{
-    Amount, Class, Cloud, Error, FirewallRule, Labels, Permit, PriceList, PrimaryIp, Result, Server, ServerSpec,
+    Amount, Class, Cloud, Error, FirewallRule, Labels, Permit, Price, PriceList, PrimaryIp, Result, Server, ServerSpec,
     ServerType, Target, Thing, ThingKind, ThingSpec, TypeInLocation,
 };
 use async_trait::async_trait;
@@ -277,10 +277,11 @@ impl Cloud for DirectCloud {
 
 fn price_list(offer: &Offer) -> PriceList {
     let amount = |net: &str| net.parse().ok().map(|net| Amount { net, gross: gross(net) });
+    let price = |hour: &str, month: &str| Some(Price { hourly: amount(hour)?, monthly: amount(month)? });
     let by_type = offer.types.values().flat_map(|t| {
-        t.sales.iter().filter_map(move |s| Some(((t.name.clone(), s.location.clone()), amount(&s.monthly)?)))
+        t.sales.iter().filter_map(move |s| Some(((t.name.clone(), s.location.clone()), price(&s.hourly, &s.monthly)?)))
     });
-    let ipv4 = offer.locations.keys().filter_map(|place| Some((place.clone(), amount(IPV4_MONTHLY)?)));
+    let ipv4 = offer.locations.keys().filter_map(|place| Some((place.clone(), price(IPV4_HOURLY, IPV4_MONTHLY)?)));
     PriceList { currency: "EUR".to_owned(), server_types: by_type.collect(), primary_ipv4: ipv4.collect() }
 }
 

@@ -2,7 +2,7 @@
 
 use super::show::object;
 use super::Shape;
-use crate::sandbox::model::{gross, Location, Offer, OfferedImage, OfferedType, Sale, IPV4_MONTHLY};
+use crate::sandbox::model::{gross, Location, Offer, OfferedImage, OfferedType, Sale, IPV4_HOURLY, IPV4_MONTHLY};
 use serde_json::{json, Value};
 
 /// Where the locations are, in degrees. Source: the API's replies.
@@ -94,7 +94,7 @@ pub(super) fn pricing(offer: &Offer) -> Value {
         .values()
         .map(|t| json!({ "id": t.id, "name": t.name, "prices": t.sales.iter().map(price).collect::<Vec<_>>() }))
         .collect();
-    let ip = |place: &Location| json!({ "location": place.name, "price_hourly": amount("0.0008"), "price_monthly": amount(IPV4_MONTHLY) });
+    let ip = |place: &Location| json!({ "location": place.name, "price_hourly": amount(IPV4_HOURLY), "price_monthly": amount(IPV4_MONTHLY) });
     let ips: Vec<Value> = offer.locations.values().map(ip).collect();
     json!({
         "currency": "EUR", "vat_rate": "19.00", "server_types": types, "primary_ips": [{ "type": "ipv4", "prices": ips }],
