@@ -8,7 +8,7 @@ use super::exit::{Exit, Stop};
 use super::person::Terminal;
 use super::prepare::{self, Prepared};
 use super::worlds::{self, Environment};
-use super::{commands, kept, runs, sandbox};
+use super::{commands, digests, kept, runs, sandbox};
 use crate::actions::{Mode, RunId};
 use crate::engine::{step_records, Event, Journal, RunStarted, RunState, StepRecord, FORMAT};
 use crate::providers::{Holder, Lock, OsRandom, STATE_LOCKED};
@@ -97,6 +97,8 @@ async fn start(
         plan,
         settings: prepared.settings.record(),
         forecast_seconds: prepared.plan.forecast().as_secs_f64(),
+        digests: digests::of(prepared),
+        left_out: digests::left_out(global, prepared, id.mode),
     };
     journal.append(Event::RunStarted(Box::new(first))).await?;
     let started_at = world::millis(world.clock.now());

@@ -10,6 +10,7 @@ mod begin;
 mod card;
 mod commands;
 mod control;
+mod digests;
 mod drawing;
 mod drive;
 mod entry;

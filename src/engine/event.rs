@@ -23,6 +23,9 @@ pub enum Event {
         finished: usize,
         /// Steps whose intent has no result: their outcome is unknown until a look settles it.
         unknown: Vec<String>,
+        /// What this process runs with, as in [`RunStarted::digests`].
+        #[serde(default)]
+        digests: BTreeMap<String, String>,
     },
     /// The configuration, playbook or a script changed since the first record, and a person accepted it.
     PlanChanged {
@@ -177,6 +180,13 @@ pub struct RunStarted {
     pub settings: serde_json::Value,
     /// Clock seconds the plan is expected to take.
     pub forecast_seconds: f64,
+    /// What the run is made of, by its name: `binary`, `configuration`, `playbook`, `script harden.sh`,
+    /// `manifest manifests/api.yaml` by SHA-256, `k3s` by version and pinned digest. Empty in old journals.
+    #[serde(default)]
+    pub digests: BTreeMap<String, String>,
+    /// Steps that the playbook has in a live run and not in this one: what a rehearsal does not rehearse.
+    #[serde(default)]
+    pub left_out: Vec<String>,
 }
 
 /// One step of the plan, as the first record lists it.

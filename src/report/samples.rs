@@ -32,6 +32,8 @@ pub(super) fn started(plan: Vec<StepRecord>, forecast_seconds: f64) -> Event {
         plan,
         settings: serde_json::json!({"cluster": "demo"}),
         forecast_seconds,
+        digests: BTreeMap::new(),
+        left_out: Vec::new(),
     }))
 }
 
