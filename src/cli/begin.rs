@@ -8,7 +8,7 @@ use super::exit::{Exit, Stop};
 use super::person::Terminal;
 use super::prepare::{self, Prepared};
 use super::worlds::{self, Environment};
-use super::{commands, digests, kept, runs, sandbox};
+use super::{commands, digests, history, kept, runs, sandbox};
 use crate::actions::{Mode, RunId};
 use crate::engine::{step_records, Event, Journal, RunStarted, RunState, StepRecord, FORMAT};
 use crate::providers::{Holder, Lock, OsRandom, STATE_LOCKED};
@@ -56,6 +56,7 @@ pub async fn rebuild(global: &Global, environment: &Environment) -> Result<Exit,
         _ => None,
     };
     no_unfinished(global, kind, &cluster, card.as_ref())?;
+    let prepared = history::informed(global, prepared, kind, Mode::Live)?;
     let place = directory.join(&id.id);
     let nobody = Arc::new(crate::world::NobodyThere);
     let look = worlds::world(&prepared.settings, environment, card.as_ref(), &place, nobody)?;

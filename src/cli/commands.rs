@@ -4,7 +4,7 @@ use super::args::{Cli, Global};
 use super::drawing::{columns, fitted};
 use super::exit::Stop;
 use super::prepare::{self, Prepared};
-use super::runs;
+use super::{history, proofs, runs};
 use crate::actions::{Mode, RunId};
 use crate::config::{self, Settings};
 use crate::engine::{step_records, StepRecord};
@@ -40,9 +40,10 @@ pub fn plan_shown(header: &str, prepared: &Prepared, records: &[StepRecord], col
                 Gate::Typed => "typed",
             },
             critical: path.contains(&i),
+            late_seconds: prepared.outlook.usual.get(&record.id).map(|usual| usual.p90),
         })
         .collect();
-    report::plan_text(header, &lines, prepared.plan.forecast().as_secs_f64(), columns)
+    report::plan_text(header, &lines, &history::forecast(prepared), columns)
 }
 
 /// What the nodes will cost with their addresses, by the API's prices of the first choice.
@@ -68,7 +69,8 @@ pub async fn cost(world: &World, settings: &Settings) -> String {
 
 /// `relight plan`, offline.
 pub fn plan(global: &Global, playbook: &str) -> Result<(), Stop> {
-    let prepared = prepare::prepare(global, playbook, Mode::Live)?;
+    let kind = if global.sandbox { WorldKind::Sandbox } else { WorldKind::Real };
+    let prepared = history::informed(global, prepare::prepare(global, playbook, Mode::Live)?, kind, Mode::Live)?;
     let run = RunId { id: "run".to_owned(), mode: Mode::Live };
     let records = step_records(&prepared.plan, &prepared.settings, &run, &prepared.scripts);
     let steps = &prepared.plan.steps;
@@ -79,6 +81,8 @@ pub fn plan(global: &Global, playbook: &str) -> Result<(), Stop> {
         let all = json!({
             "v": 1, "playbook": prepared.plan.name, "cluster": prepared.settings.cluster, "steps": steps,
             "critical_path": path, "forecast_seconds": prepared.plan.forecast().as_secs_f64(),
+            "late_forecast_seconds": prepared.outlook.late.map(|late| late.as_secs_f64()),
+            "history": prepared.outlook.usual,
         });
         println!("{all}");
     } else {
@@ -130,10 +134,13 @@ pub fn completions(shell: clap_complete::Shell) {
     clap_complete::generate(shell, &mut Cli::command(), "relight", &mut std::io::stdout());
 }
 
-/// `relight status`: the last run, or the named one.
-pub fn status(global: &Global, named: Option<&str>) -> Result<(), Stop> {
+/// `relight status`: the last run, or the named one, and what is proven of the cluster.
+pub async fn status(global: &Global, named: Option<&str>) -> Result<(), Stop> {
     let settings = prepare::settings(global)?;
+    proofs::leftovers(global, &settings).await?;
     let mut all = runs::all(&global.state, &kinds(global), &settings.cluster)?;
+    let standings = proofs::standings(global, &settings, &all);
+    let proven: String = standings.iter().map(|s| report::proven_text(s, &settings.cluster)).collect();
     let run = match named {
         Some(id) => all.into_iter().find(|run| run.id == id),
         None => all.pop(),
@@ -143,9 +150,10 @@ pub fn status(global: &Global, named: Option<&str>) -> Result<(), Stop> {
     }
     let Some(run) = run else {
         if global.json {
-            println!("{}", json!({ "v": 1, "cluster": settings.cluster, "run": null }));
+            println!("{}", json!({ "v": 1, "cluster": settings.cluster, "run": null, "proofs": standings }));
         } else {
             println!("no run of cluster {} in {} yet", settings.cluster, global.state.display());
+            print!("{}", fitted(&proven, &Term::stdout()));
         }
         return Ok(());
     };
@@ -154,10 +162,15 @@ pub fn status(global: &Global, named: Option<&str>) -> Result<(), Stop> {
     let held = crate::providers::Lock::is_held(&directory);
     if global.json {
         let lines: Vec<_> = run.events.iter().map(|r| json!({ "seq": r.seq, "at": r.at, "event": r.event })).collect();
-        println!("{}", json!({ "v": 1, "run": run.id, "world": run.world.word(), "alive": held, "events": lines }));
+        let (id, world) = (&run.id, run.world.word());
+        println!(
+            "{}",
+            json!({ "v": 1, "run": id, "world": world, "alive": held, "proofs": standings, "events": lines })
+        );
     } else {
         let header = format!("{} · cluster {} · run {}", run.world.word().to_uppercase(), settings.cluster, run.id);
-        print!("{}", fitted(&report::status(&header, events(), held), &Term::stdout()));
+        let text = report::status(&header, events(), held) + "\n" + &proven;
+        print!("{}", fitted(&text, &Term::stdout()));
     }
     Ok(())
 }

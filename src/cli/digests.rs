@@ -89,12 +89,13 @@ pub fn left_out(global: &Global, prepared: &Prepared, mode: Mode) -> Vec<String>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::history::Outlook;
 
     fn prepared(config: &Path) -> Prepared {
         let settings = crate::config::load(config).unwrap();
         let source = crate::playbook::Source::embedded();
         let plan = prepare::plan(&source, "rebuild", &settings, Mode::Live).unwrap();
-        Prepared { plan, scripts: prepare::scripts(&source).unwrap(), settings }
+        Prepared { plan, scripts: prepare::scripts(&source).unwrap(), settings, outlook: Outlook::default() }
     }
 
     #[test]

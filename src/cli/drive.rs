@@ -5,7 +5,7 @@ use super::exit::{Exit, Stop};
 use super::prepare::Prepared;
 use crate::actions::RunId;
 use crate::config::Settings;
-use crate::engine::{Event, Journal, RunFinished, RunState};
+use crate::engine::{Journal, Reading, RunFinished, RunState};
 use crate::report;
 use crate::world::{selector, Server, ServerStatus, World, STATE};
 use dialoguer::console::Term;
@@ -77,7 +77,8 @@ impl Drive<'_> {
             Exit::Interrupted => ended_by.lock().map_or(Exit::Interrupted, |exit| *exit),
             exit => exit,
         };
-        let mut text = ending(self.world, &self.prepared.settings, self.id, self.header, &end).await?;
+        let (mut text, reading) = ending(self.world, &self.prepared.settings, self.id, self.header, &end).await?;
+        let proof = super::proofs::at_the_end(&*self.world.files, &reading, &mut text).await;
         let sealed = match end.outcome.as_str() {
             "succeeded" => super::kept::at_the_end(&*self.world.files, &self.prepared.settings, &mut text).await,
             _ => Ok(()),
@@ -87,7 +88,7 @@ impl Drive<'_> {
         } else {
             self.drawing.quiet(&mut || print!("{}", fitted(&text, &Term::stdout())));
         }
-        sealed.map(|()| exit)
+        sealed.and(proof).map(|()| exit)
     }
 }
 
@@ -115,19 +116,18 @@ async fn signals(stop: watch::Sender<bool>, ended_by: Arc<std::sync::Mutex<Exit>
     }
 }
 
-/// The text after the last event: summary, the health check's answer, and what a person has to hand over.
+/// The text after the last event: summary, the health check's answer, and what a person has to hand over; and the journal.
 async fn ending(
     world: &World,
     settings: &Settings,
     id: &RunId,
     header: &str,
     end: &RunFinished,
-) -> Result<String, Stop> {
+) -> Result<(String, Reading), Stop> {
     let bytes = world.files.read(crate::engine::JOURNAL).await;
     let bytes = bytes.map_err(|e| Stop::new(Exit::Journal, format!("the journal cannot be read: {e}"), ""))?;
     let reading = crate::engine::read_journal(&bytes.unwrap_or_default(), &world.files.place())?;
-    let events: Vec<(u64, &Event)> = reading.records.iter().map(|r| (r.at, &r.event)).collect();
-    let mut text = report::summary(header, events);
+    let mut text = report::summary(header, reading.records.iter().map(|r| (r.at, &r.event)));
     if end.outcome == "succeeded" {
         answer(world, settings, &mut text).await;
         hand_over(world, settings, id, &mut text).await;
@@ -136,7 +136,7 @@ async fn ending(
         let _ = writeln!(text, "next: `relight resume {}` goes on from here", id.id);
     }
     let _ = writeln!(text, "journal: {}/{}", world.files.place(), crate::engine::JOURNAL);
-    Ok(text)
+    Ok((text, reading))
 }
 
 async fn answer(world: &World, settings: &Settings, text: &mut String) {

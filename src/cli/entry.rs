@@ -78,7 +78,7 @@ async fn command(cli: Cli, environment: &Environment) -> Result<Exit, Stop> {
     match cli.command {
         Command::Rebuild => return begin::rebuild(global, environment).await,
         Command::Resume { run } => return resume::resume(global, environment, run.as_deref()).await,
-        Command::Status { run } => commands::status(global, run.as_deref())?,
+        Command::Status { run } => commands::status(global, run.as_deref()).await?,
         Command::Plan { playbook, check: false } => commands::plan(global, &playbook)?,
         Command::Plan { playbook, check: true } => {
             return super::look::plan_check(global, environment, &playbook).await

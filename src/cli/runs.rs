@@ -17,6 +17,8 @@ pub struct KeptRun {
     pub state: RunState,
     /// Its events.
     pub events: Vec<crate::engine::Record>,
+    /// Digest of its journal's last line.
+    pub head: String,
 }
 
 /// The directory of a cluster's runs in a world.
@@ -59,7 +61,8 @@ fn one(directory: &Path, world: WorldKind) -> Result<Option<KeptRun>, Stop> {
     let id = directory.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let whole = state.started.is_some();
     let directory = directory.to_owned();
-    Ok(whole.then_some(KeptRun { id, world, directory, state, events: reading.records }))
+    let (events, head) = (reading.records, reading.head);
+    Ok(whole.then_some(KeptRun { id, world, directory, state, events, head }))
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Stop {

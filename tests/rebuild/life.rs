@@ -160,7 +160,12 @@ impl Life {
         };
         let mut memory = RunState::of(&reading.records);
         let first = if memory.started.is_some() {
-            Event::RunResumed { version: "test".to_owned(), finished: memory.finished.len(), unknown: Vec::new(), digests: BTreeMap::new() }
+            Event::RunResumed {
+                version: "test".to_owned(),
+                finished: memory.finished.len(),
+                unknown: Vec::new(),
+                digests: BTreeMap::new(),
+            }
         } else {
             memory.started_at = millis(world.clock.now());
             Event::RunStarted(Box::new(self.first_record(&world.uid)))
