@@ -76,6 +76,9 @@ impl Desk {
             plan: relight::engine::step_records(&plan, &settings, &run, &scripts),
             settings: settings.record(),
             forecast_seconds: plan.forecast().as_secs_f64(),
+            wall_at: 0,
+            digests: std::collections::BTreeMap::new(),
+            left_out: Vec::new(),
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {

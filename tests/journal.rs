@@ -225,3 +225,20 @@ async fn a_step_that_runs_out_of_time_in_the_middle_of_a_write_leaves_a_journal_
     }
     assert!(kept.contains(&2) && kept.contains(&3), "dropped before its write, and after: {kept:?}");
 }
+
+/// A first record, and a process that took the run up, as the first release wrote them.
+const OLD: [&str; 2] = [
+    r#"{"seq":0,"prev":"0000000000000000000000000000000000000000000000000000000000000000","at":1700000000000,"event":{"event":"run_started","format":1,"version":"0.1.0","run":"abcdefghijkl","world":"real","world_uid":"w1","mode":"live","cluster":"demo","playbook":"rebuild","playbook_digest":"d0","plan":[{"id":"preflight","text":"look","needs":[],"expected_seconds":3.0,"inputs":"d1"}],"settings":{"cluster":"demo"},"forecast_seconds":3.0}}"#,
+    r#"{"seq":1,"prev":"PREV","at":1700000001000,"event":{"event":"run_resumed","version":"0.1.0","finished":0,"unknown":["preflight"]}}"#,
+];
+
+#[test]
+fn a_journal_from_before_digests_is_still_read() {
+    let head = relight::world::sha256_hex(OLD[0].as_bytes());
+    let text = format!("{}\n{}\n", OLD[0], OLD[1].replace("PREV", &head));
+    let records = read_journal(text.as_bytes(), "old").unwrap().records;
+    let Event::RunStarted(first) = &records[0].event else { panic!("{:?}", records[0]) };
+    assert_eq!((first.run.as_str(), first.digests.len(), first.left_out.len()), ("abcdefghijkl", 0, 0));
+    let Event::RunResumed { unknown, digests, .. } = &records[1].event else { panic!("{:?}", records[1]) };
+    assert_eq!((unknown.len(), digests.len()), (1, 0));
+}

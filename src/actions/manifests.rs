@@ -75,7 +75,10 @@ pub(super) async fn apply(cx: &StepContext<'_>, at: &ApiAt, objects: &[&Manifest
     }
     let titles: Vec<_> = objects.iter().map(|m| rank::title(&m.object)).collect();
     let target = Target::Objects { address: at.host.address, what: titles.join(", ") };
-    let permit = cx.effects.permit(target, &format!("apply {} object{}", objects.len(), if objects.len() == 1 { "" } else { "s" })).await?;
+    let permit = cx
+        .effects
+        .permit(target, &format!("apply {} object{}", objects.len(), if objects.len() == 1 { "" } else { "s" }))
+        .await?;
     let mut ranks: BTreeMap<usize, Vec<&Manifest>> = BTreeMap::new();
     for object in objects {
         ranks.entry(rank::rank(&object.object)).or_default().push(object);

@@ -8,7 +8,7 @@ use super::exit::{Exit, Stop};
 use super::person::Terminal;
 use super::prepare::{self, Prepared};
 use super::worlds::{self, Environment};
-use super::{commands, kept, runs, sandbox};
+use super::{commands, digests, history, kept, runs, sandbox};
 use crate::actions::{Mode, RunId};
 use crate::engine::{step_records, Event, Journal, RunStarted, RunState, StepRecord, FORMAT};
 use crate::providers::{Holder, Lock, OsRandom, STATE_LOCKED};
@@ -90,6 +90,7 @@ pub async fn begin(global: &Global, environment: &Environment, purpose: &Purpose
     if purpose.mode == Mode::Live {
         no_unfinished(global, kind, &cluster, card.as_ref())?;
     }
+    let prepared = history::informed(global, prepared, kind, purpose.mode)?;
     let place = directory.join(&id.id);
     let nobody = Arc::new(crate::world::NobodyThere);
     let look = worlds::world(&prepared.settings, environment, card.as_ref(), &place, nobody)?;
@@ -140,6 +141,8 @@ async fn start(
         settings: prepared.settings.record(),
         forecast_seconds: prepared.plan.forecast().as_secs_f64(),
         wall_at: world::millis(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default()),
+        digests: digests::of(prepared),
+        left_out: digests::left_out(global, prepared, id.mode),
     };
     journal.append(Event::RunStarted(Box::new(first))).await?;
     let started_at = world::millis(world.clock.now());
@@ -186,7 +189,9 @@ async fn agree(person: &dyn Person, kind: WorldKind, id: &RunId, prepared: &Prep
     };
     match person.ask(&question).await? {
         Answer::Yes => Ok(()),
-        Answer::No => Err(Stop::new(Exit::NeedsPerson, "not agreed to; nothing was touched", "run it again to be asked again")),
+        Answer::No => {
+            Err(Stop::new(Exit::NeedsPerson, "not agreed to; nothing was touched", "run it again to be asked again"))
+        }
         Answer::Nobody(flag) => Err(Stop::new(Exit::NeedsPerson, "nobody to ask whether to begin", flag)),
     }
 }

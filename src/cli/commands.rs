@@ -1,13 +1,13 @@
 //! The commands that look at files alone: `plan`, `validate`, `schema`, `completions`, `status`.
 
-use super::retold::retold;
-use super::say::{out, say};
 use super::args::{Cli, Global};
 use super::drawing::{columns, fitted};
 use super::drive::title;
 use super::exit::Stop;
 use super::prepare::{self, Prepared};
-use super::runs;
+use super::retold::retold;
+use super::say::{out, say};
+use super::{history, proofs, runs};
 use crate::actions::{Mode, RunId};
 use crate::config::{self, Settings};
 use crate::engine::{step_records, StepRecord};
@@ -43,9 +43,10 @@ pub fn plan_shown(header: &str, prepared: &Prepared, records: &[StepRecord], col
                 Gate::Typed => "typed",
             },
             critical: path.contains(&i),
+            late_seconds: prepared.outlook.usual.get(&record.id).map(|usual| usual.p90),
         })
         .collect();
-    report::plan_text(header, &lines, prepared.plan.forecast().as_secs_f64(), columns)
+    report::plan_text(header, &lines, &history::forecast(prepared), columns)
 }
 
 /// What the nodes will cost with their addresses, by the API's prices of the first choice.
@@ -75,7 +76,8 @@ pub async fn cost(world: &World, settings: &Settings) -> String {
 
 /// `relight plan`, offline.
 pub fn plan(global: &Global, playbook: &str) -> Result<(), Stop> {
-    let prepared = prepare::prepare(global, playbook, Mode::Live)?;
+    let kind = if global.sandbox { WorldKind::Sandbox } else { WorldKind::Real };
+    let prepared = history::informed(global, prepare::prepare(global, playbook, Mode::Live)?, kind, Mode::Live)?;
     let run = RunId { id: "<run>".to_owned(), mode: Mode::Live };
     let records = step_records(&prepared.plan, &prepared.settings, &run, &prepared.scripts);
     let steps = &prepared.plan.steps;
@@ -86,6 +88,8 @@ pub fn plan(global: &Global, playbook: &str) -> Result<(), Stop> {
         let all = json!({
             "v": 1, "playbook": prepared.plan.name, "cluster": prepared.settings.cluster, "steps": steps,
             "critical_path": path, "forecast_seconds": prepared.plan.forecast().as_secs_f64(),
+            "late_forecast_seconds": prepared.outlook.late.map(|late| late.as_secs_f64()),
+            "history": prepared.outlook.usual,
         });
         say!("{all}");
     } else {
@@ -139,10 +143,13 @@ pub fn completions(shell: clap_complete::Shell) {
     out(&String::from_utf8_lossy(&script));
 }
 
-/// `relight status`: the last run, or the named one.
-pub fn status(global: &Global, named: Option<&str>) -> Result<(), Stop> {
+/// `relight status`: the last run, or the named one, and what is proven of the cluster.
+pub async fn status(global: &Global, named: Option<&str>) -> Result<(), Stop> {
     let settings = prepare::settings(global)?;
+    proofs::leftovers(global, &settings).await?;
     let mut all = runs::all(&global.state, &kinds(global), &settings.cluster)?;
+    let standings = proofs::standings(global, &settings, &all);
+    let proven: String = standings.iter().map(|s| report::proven_text(s, &settings.cluster)).collect();
     let run = match named {
         Some(id) => all.into_iter().find(|run| run.id == id),
         None => all.pop(),
@@ -155,9 +162,10 @@ pub fn status(global: &Global, named: Option<&str>) -> Result<(), Stop> {
     }
     let Some(run) = run else {
         if global.json {
-            say!("{}", json!({ "v": 1, "cluster": settings.cluster, "run": null }));
+            say!("{}", json!({ "v": 1, "cluster": settings.cluster, "run": null, "proofs": standings }));
         } else {
             say!("no run of cluster {} in {} yet", settings.cluster, global.state.display());
+            out(&fitted(&retold(&proven), &Term::stdout()));
         }
         return Ok(());
     };
@@ -166,11 +174,13 @@ pub fn status(global: &Global, named: Option<&str>) -> Result<(), Stop> {
     let held = crate::providers::Lock::is_held(&directory);
     if global.json {
         let lines: Vec<_> = run.events.iter().map(|r| json!({ "seq": r.seq, "at": r.at, "event": r.event })).collect();
-        say!("{}", json!({ "v": 1, "run": run.id, "world": run.world.word(), "alive": held, "events": lines }));
+        let (id, world) = (&run.id, run.world.word());
+        say!("{}", json!({ "v": 1, "run": id, "world": world, "alive": held, "proofs": standings, "events": lines }));
     } else {
         let mode = run.state.started.as_ref().and_then(|s| Mode::from_word(&s.mode)).unwrap_or(Mode::Live);
         let header = format!("{} · cluster {} · run {}", title(run.world, mode), settings.cluster, run.id);
-        out(&fitted(&retold(&report::status(&header, events(), held)), &Term::stdout()));
+        let text = report::status(&header, events(), held) + "\n" + &proven;
+        out(&fitted(&retold(&text), &Term::stdout()));
     }
     Ok(())
 }

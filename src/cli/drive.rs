@@ -86,7 +86,9 @@ impl Drive<'_> {
             Exit::Interrupted => ended_by.lock().map_or(Exit::Interrupted, |exit| *exit),
             exit => exit,
         };
-        let mut text = ending::ending(self.world, &self.prepared.settings, self.id, self.header, &end).await?;
+        let (mut text, reading) =
+            ending::ending(self.world, &self.prepared.settings, self.id, self.header, &end).await?;
+        let proof = super::proofs::at_the_end(&*self.world.files, &reading, &mut text).await;
         let sealed = match end.outcome.as_str() {
             "succeeded" => super::kept::at_the_end(&*self.world.files, &self.prepared.settings, &mut text).await,
             _ => Ok(()),
@@ -97,7 +99,7 @@ impl Drive<'_> {
         } else {
             self.drawing.quiet(&mut || out(&fitted(&text, &Term::stdout())));
         }
-        sealed.map(|()| exit)
+        sealed.and(proof).map(|()| exit)
     }
 }
 

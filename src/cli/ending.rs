@@ -3,7 +3,7 @@
 use super::exit::{Exit, Stop};
 use crate::actions::{Mode, RunId};
 use crate::config::Settings;
-use crate::engine::{Event, RunFinished};
+use crate::engine::{Event, Reading, RunFinished};
 use crate::report;
 use crate::world::{rfc3339, selector, wall_name, Server, ServerStatus, ThingKind, World, EXPIRES, STATE};
 use std::fmt::Write;
@@ -16,7 +16,7 @@ pub async fn ending(
     id: &RunId,
     header: &str,
     end: &RunFinished,
-) -> Result<String, Stop> {
+) -> Result<(String, Reading), Stop> {
     let bytes = world.files.read(crate::engine::JOURNAL).await;
     let bytes = bytes.map_err(|e| Stop::new(Exit::Journal, format!("the journal cannot be read: {e}"), ""))?;
     let reading = crate::engine::read_journal(&bytes.unwrap_or_default(), &world.files.place())?;
@@ -35,7 +35,7 @@ pub async fn ending(
         let _ = writeln!(text, "next: `relight resume {}` goes on from here", id.id);
     }
     let _ = writeln!(text, "journal: {}/{}", world.files.place(), crate::engine::JOURNAL);
-    Ok(text)
+    Ok((text, reading))
 }
 
 /// What is left of a rehearsal. Production's edge is not asked: it says nothing about spare nodes.
@@ -54,7 +54,12 @@ async fn spare(world: &World, settings: &Settings, id: &RunId, end: &RunFinished
     for server in &servers {
         let seconds = server.labels.get(EXPIRES).and_then(|text| text.parse().ok()).unwrap_or_default();
         let until = rfc3339(Duration::from_secs(seconds));
-        let _ = writeln!(text, "  left          {} {} until {until}, when it powers itself off", server.name, address(server));
+        let _ = writeln!(
+            text,
+            "  left          {} {} until {until}, when it powers itself off",
+            server.name,
+            address(server)
+        );
     }
     if !servers.is_empty() && end.outcome == "succeeded" {
         let _ = writeln!(

@@ -1,9 +1,9 @@
 //! From the process's start to a command.
 
 use super::args::{Cli, Command};
+use super::begin::{self, Purpose};
 use super::exit::{Exit, Stop};
 use super::worlds::Environment;
-use super::begin::{self, Purpose};
 use super::{commands, kubectl, resume, retold, sandbox};
 use crate::world::Secret;
 use clap::Parser;
@@ -96,7 +96,7 @@ async fn relights(cli: Cli, environment: &Environment) -> Result<Exit, Stop> {
             return begin::begin(global, environment, &Purpose::rehearse(keep, budget)).await
         }
         Command::Resume { run } => return resume::resume(global, environment, run.as_deref()).await,
-        Command::Status { run } => commands::status(global, run.as_deref())?,
+        Command::Status { run } => commands::status(global, run.as_deref()).await?,
         Command::Plan { playbook, check: false } => commands::plan(global, &playbook)?,
         Command::Plan { playbook, check: true } => {
             return super::look::plan_check(global, environment, &playbook).await

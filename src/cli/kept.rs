@@ -65,8 +65,9 @@ pub async fn at_the_end(files: &dyn crate::world::Files, settings: &Settings, te
     }
 }
 
-/// Encrypts what a kill left plain of runs that had succeeded.
+/// Does what a kill at a run's very end left undone: makes proofs, and encrypts what lies plain of runs that had succeeded.
 pub async fn leftovers(global: &Global, settings: &Settings) -> Result<(), Stop> {
+    super::proofs::leftovers(global, settings).await?;
     if settings.recipients.is_empty() {
         return Ok(());
     }

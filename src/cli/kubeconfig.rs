@@ -1,10 +1,10 @@
 //! `relight kubeconfig`: the cluster's kubeconfig for the operator, printed, or merged into the operator's own when asked.
 
-use super::say::say;
 use super::args::Global;
 use super::exit::Stop;
 use super::merge::{self, Mark};
 use super::runs::KeptRun;
+use super::say::say;
 use super::worlds::Environment;
 use super::{commands, kept, prepare, runs};
 use crate::actions::{FactKind, Mode};

@@ -33,7 +33,8 @@ fn for_kubectl(kubeconfig: &str) -> std::io::Result<tempfile::TempDir> {
 pub async fn kubectl(global: &Global, environment: &Environment, args: &[String]) -> Result<u8, Stop> {
     let settings = prepare::settings(global)?;
     kept::leftovers(global, &settings).await?;
-    let run = kubeconfig::last_run(runs::whole(runs::all(&global.state, &commands::kinds(global), &settings.cluster)?))?;
+    let run =
+        kubeconfig::last_run(runs::whole(runs::all(&global.state, &commands::kinds(global), &settings.cluster)?))?;
     let uid = run.state.started.as_ref().map(|s| s.world_uid.clone()).unwrap_or_default();
     let card = match run.world {
         WorldKind::Sandbox => Some(card::required(&global.state, &settings.cluster, &uid)?),
@@ -66,4 +67,3 @@ pub async fn kubectl(global: &Global, environment: &Environment, args: &[String]
     let code = status.code().and_then(|code| u8::try_from(code).ok());
     Ok(code.unwrap_or(Exit::Interrupted.code()))
 }
-

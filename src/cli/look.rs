@@ -1,6 +1,5 @@
 //! `relight plan --check`: the plan, and what a look at the world finds of each step.
 
-use super::say::say;
 use super::args::Global;
 use super::card;
 use super::drawing::fitted;
@@ -8,6 +7,7 @@ use super::drive;
 use super::exit::{Exit, Stop};
 use super::prepare;
 use super::runs;
+use super::say::say;
 use super::worlds::{self, Environment};
 use crate::actions::{Check, Effects, Facts, Mode, RunId, StepContext};
 use crate::engine::place;

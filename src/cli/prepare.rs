@@ -2,6 +2,7 @@
 
 use super::args::Global;
 use super::exit::{Exit, Stop};
+use super::history::Outlook;
 use crate::actions::{self, Mode, RunId, Scripts};
 use crate::config::{self, Settings};
 use crate::playbook::{self, Binding, Plan, Source};
@@ -16,6 +17,8 @@ pub struct Prepared {
     pub plan: Plan,
     /// What runs on nodes.
     pub scripts: Scripts,
+    /// What earlier runs took, once [`super::history::informed`] has looked.
+    pub outlook: Outlook,
 }
 
 impl Prepared {
@@ -76,7 +79,7 @@ pub fn prepare(global: &Global, playbook: &str, mode: Mode) -> Result<Prepared, 
     let source = source(global)?;
     let plan = plan(&source, playbook, &settings, mode)?;
     let scripts = scripts(&source)?;
-    Ok(Prepared { settings, plan, scripts })
+    Ok(Prepared { settings, plan, scripts, outlook: Outlook::default() })
 }
 
 /// A new run's id: 12 lower-case base32 characters of 60 random bits.

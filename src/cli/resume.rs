@@ -71,6 +71,7 @@ async fn go_on(
         version: env!("CARGO_PKG_VERSION").to_owned(),
         finished: memory.finished.len(),
         unknown: memory.open.iter().cloned().collect(),
+        digests: super::digests::of(prepared),
     };
     eprintln!("{}", fitted(&found(&memory), &Term::stderr()));
     journal.append(resumed).await?;

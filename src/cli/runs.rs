@@ -21,6 +21,8 @@ pub struct KeptRun {
     pub begun: u64,
     /// Why its journal cannot be believed, where that is so; then state and events say nothing.
     pub broken: Option<Broken>,
+    /// Digest of its journal's last line.
+    pub head: String,
 }
 
 /// The directory of a cluster's runs in a world.
@@ -59,9 +61,9 @@ fn one(directory: &Path, world: WorldKind) -> Result<Option<KeptRun>, Stop> {
     };
     let id = directory.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     // One broken journal says nothing about the other runs: it is in the way of its own run alone.
-    let (records, broken) = match read_journal(&bytes, &path.display().to_string()) {
-        Ok(reading) => (reading.records, None),
-        Err(broken) => (Vec::new(), Some(broken)),
+    let (records, head, broken) = match read_journal(&bytes, &path.display().to_string()) {
+        Ok(reading) => (reading.records, reading.head, None),
+        Err(broken) => (Vec::new(), String::new(), Some(broken)),
     };
     let state = RunState::of(&records);
     if state.started.is_none() && broken.is_none() {
@@ -69,7 +71,7 @@ fn one(directory: &Path, world: WorldKind) -> Result<Option<KeptRun>, Stop> {
     }
     let directory = directory.to_owned();
     let begun = state.started.as_ref().map_or(0, |s| if s.wall_at > 0 { s.wall_at } else { state.started_at });
-    Ok(Some(KeptRun { id, world, directory, begun, state, events: records, broken }))
+    Ok(Some(KeptRun { id, world, directory, begun, state, events: records, broken, head }))
 }
 
 /// The runs whose journals are whole. Those that are broken are told.

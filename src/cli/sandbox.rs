@@ -1,10 +1,10 @@
 //! `relight sandbox`: the emulated world, in a process of its own, so that a killed run finds its world still there.
 
-use super::say::say;
 use super::args::{Global, SandboxCommand};
 use super::card::{self, Card};
 use super::exit::{Exit, Stop};
 use super::prepare::{self, Prepared};
+use super::say::say;
 use crate::config::Settings;
 use crate::providers::{Held, Lock};
 use serde_json::{json, Value};
@@ -27,7 +27,10 @@ pub async fn command(global: &Global, command: &SandboxCommand) -> Result<Exit, 
             let card = started(global, &settings).await?;
             say!(
                 "sandbox {} of cluster {} runs (pid {}, profile {})",
-                card.uid, settings.cluster, card.pid, card.profile
+                card.uid,
+                settings.cluster,
+                card.pid,
+                card.profile
             );
         }
         SandboxCommand::Stop => stop(global, &settings).await?,

@@ -28,7 +28,8 @@ const LOOK: Duration = Duration::from_millis(20);
 /// Wall time between two looks at whether the card is still its own.
 const OWN: Duration = Duration::from_millis(500);
 
-fn factor(profile: Profile) -> f64 {
+/// Clock seconds in a wall second.
+pub fn factor(profile: Profile) -> f64 {
     match profile {
         Profile::Fast => FAST,
         Profile::Instant | Profile::Real => 1.0,

@@ -4,7 +4,8 @@ use super::card::Card;
 use super::exit::{Exit, Stop};
 use crate::config::Settings;
 use crate::providers::{
-    Cloudflare, Generated, Hetzner, KubeApi, NoDns, OnlyEdge, OpenSsh, OsRandom, RunFiles, Secrets, SystemClock, Visitor,
+    Cloudflare, Generated, Hetzner, KubeApi, NoDns, OnlyEdge, OpenSsh, OsRandom, RunFiles, Secrets, SystemClock,
+    Visitor,
 };
 use crate::world::{Addresses, Clock, Dns, Person, Secret, SecretSource, Shell, World, WorldKind};
 use std::collections::BTreeMap;

@@ -23,6 +23,9 @@ pub enum Event {
         finished: usize,
         /// Steps whose intent has no result: their outcome is unknown until a look settles it.
         unknown: Vec<String>,
+        /// What this process runs with, as in [`RunStarted::digests`].
+        #[serde(default)]
+        digests: BTreeMap<String, String>,
     },
     /// The configuration, playbook or a script changed since the first record, and a person accepted it.
     PlanChanged {
@@ -180,6 +183,13 @@ pub struct RunStarted {
     /// Milliseconds since the epoch by the wall's clock, from which a sandbox's differs; 0 in an old journal.
     #[serde(default)]
     pub wall_at: u64,
+    /// What the run is made of, by its name: `binary`, `configuration`, `playbook`, `script harden.sh`,
+    /// `manifest manifests/api.yaml` by SHA-256, `k3s` by version and pinned digest. Empty in old journals.
+    #[serde(default)]
+    pub digests: BTreeMap<String, String>,
+    /// Steps that the playbook has in a live run and not in this one: what a rehearsal does not rehearse.
+    #[serde(default)]
+    pub left_out: Vec<String>,
 }
 
 /// One step of the plan, as the first record lists it.

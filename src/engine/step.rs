@@ -105,8 +105,16 @@ impl StepRun<'_> {
             return Ok(end);
         }
         let unknown = self.memory.open.contains(&self.step.id);
-        let mut tries =
-            Tries { attempt: 0, waiting: None, errors: 0, settling: 0, acted: false, failed: false, unknown, aim: String::new() };
+        let mut tries = Tries {
+            attempt: 0,
+            waiting: None,
+            errors: 0,
+            settling: 0,
+            acted: false,
+            failed: false,
+            unknown,
+            aim: String::new(),
+        };
         loop {
             match self.turn(&mut tries).await? {
                 Turn::End(end) => return Ok(end),

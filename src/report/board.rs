@@ -315,7 +315,7 @@ mod tests {
         let mut board = Board::of(pairs(&good_run()[..7]));
         assert_eq!(board.count(|s| s == State::Running), 2);
         let unknown = vec!["server[node-1]".to_owned()];
-        board.take(9, &Event::RunResumed { version: String::new(), finished: 1, unknown });
+        board.take(9, &Event::RunResumed { version: String::new(), finished: 1, unknown, digests: BTreeMap::new() });
         assert_eq!((board.count(|s| s == State::Running), board.count(|s| s == State::Waiting)), (0, 4));
         assert!(board.line("server[node-1]").unwrap().was_unknown);
         assert!(!board.line("server[node-2]").unwrap().was_unknown);

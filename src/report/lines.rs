@@ -172,7 +172,15 @@ mod tests {
         };
         let events = [
             (0, good_run()[0].1.clone()),
-            (60_000, Event::RunResumed { version: "0.1.0".to_owned(), finished: 1, unknown }),
+            (
+                60_000,
+                Event::RunResumed {
+                    version: "0.1.0".to_owned(),
+                    finished: 1,
+                    unknown,
+                    digests: std::collections::BTreeMap::new(),
+                },
+            ),
             (60_001, change),
             (61_000, failed),
         ];

@@ -1,7 +1,8 @@
 //! A plan before it runs, as a table.
 
-use super::words::{count, cut, fit, plain, table, time};
+use super::words::{count, cut, fit, plain, table, time, to_the_second, together};
 use crate::engine::StepRecord;
+use std::fmt::Write;
 
 /// The column that says what a step does.
 const DOES: usize = 5;
@@ -17,24 +18,62 @@ pub struct PlanLine<'a> {
     pub gate: &'a str,
     /// Whether it is part of the critical path.
     pub critical: bool,
+    /// What nine of ten earlier runs took at most, where the expected time is from history too.
+    pub late_seconds: Option<f64>,
+}
+
+/// How long a plan is expected to take.
+#[derive(Debug, Clone, Default)]
+pub struct Forecast {
+    /// Clock seconds.
+    pub seconds: f64,
+    /// Should every step take as long as nine of ten did; none without history.
+    pub late_seconds: Option<f64>,
+    /// How many earlier runs that is from.
+    pub runs: usize,
+    /// When it will have ended, beginning now, and when at the latest by history: wall time, milliseconds since the epoch.
+    pub finish: Option<(u64, Option<u64>)>,
 }
 
 /// The expanded plan: header (world, project, zone), every step with its needs, expected time, deadline and gate, the critical
-/// path marked by `*`, and the forecast in clock seconds. On a terminal of `width` columns what does not fit is left out: needs
+/// path marked by `*`, and the forecast; what history knows stands in brackets. On a terminal of `width` columns what does not fit is left out: needs
 /// first, then deadlines, then the ends of what steps do, and gates last.
-pub fn plan_text(header: &str, lines: &[PlanLine<'_>], forecast_seconds: f64, width: Option<usize>) -> String {
+pub fn plan_text(header: &str, lines: &[PlanLine<'_>], forecast: &Forecast, width: Option<usize>) -> String {
     let width = width.unwrap_or(usize::MAX);
     let path: Vec<String> = lines.iter().filter(|l| l.critical).map(|l| plain(&l.record.id)).collect();
     let all: f64 = lines.iter().map(|l| l.record.expected_seconds).sum();
     let header: String = header.lines().map(|l| fit(&plain(l), width) + "\n").collect();
     let end = format!(
-        "{}; about {} along the critical path (*), {} one after the other\ncritical path: {}\n",
+        "{}; about {} along the critical path (*), {} one after the other\n{}critical path: {}\n",
         count(lines.len(), "step"),
-        time(forecast_seconds),
+        with_late(forecast.seconds, forecast.late_seconds),
         time(all),
+        known(forecast),
         path.join(" > ")
     );
     format!("{header}{}\n{}", fitting(&rows(lines), width), fit(&end, width))
+}
+
+/// `30.0s`, `30.0s (45.0s)`.
+fn with_late(seconds: f64, late: Option<f64>) -> String {
+    late.map_or_else(|| time(seconds), |late| format!("{} ({})", time(seconds), time(late)))
+}
+
+/// Where the times are from, and when all will be done.
+fn known(forecast: &Forecast) -> String {
+    let mut text = String::new();
+    if forecast.late_seconds.is_some() {
+        let runs = count(forecast.runs, "earlier run");
+        text = format!(
+            "from {runs}: half took at most so long, nine of ten what stands in brackets; else the playbook's\n"
+        );
+    }
+    if let Some((usual, late)) = forecast.finish {
+        let late = late.map(|late| format!(" ({})", to_the_second(late))).unwrap_or_default();
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "begun now it ends at about {}{late}", to_the_second(usual));
+    }
+    text
 }
 
 fn rows(lines: &[PlanLine<'_>]) -> Vec<[String; 7]> {
@@ -44,7 +83,7 @@ fn rows(lines: &[PlanLine<'_>]) -> Vec<[String; 7]> {
         rows.push([
             if line.critical { "*" } else { "" }.to_owned(),
             plain(&line.record.id),
-            time(line.record.expected_seconds),
+            with_late(line.record.expected_seconds, line.late_seconds),
             time(line.deadline_seconds),
             plain(gate),
             plain(&line.record.text),
@@ -83,26 +122,6 @@ fn fitting(rows: &[[String; 7]], width: usize) -> String {
     of(&[0, 1, 2, DOES], SHORTEST)
 }
 
-/// `server[node-1], server[node-2]` as `server[node-1,node-2]`.
-fn together(needs: &[String]) -> String {
-    let mut named: Vec<(&str, Vec<&str>)> = Vec::new();
-    for need in needs {
-        let (step, node) = match need.strip_suffix(']').and_then(|n| n.split_once('[')) {
-            Some((step, node)) => (step, Some(node)),
-            None => (need.as_str(), None),
-        };
-        match named.iter_mut().find(|(s, _)| *s == step) {
-            Some((_, nodes)) => nodes.extend(node),
-            None => named.push((step, node.into_iter().collect())),
-        }
-    }
-    let shown = |(step, nodes): (&str, Vec<&str>)| match nodes.as_slice() {
-        [] => step.to_owned(),
-        nodes => format!("{step}[{}]", nodes.join(",")),
-    };
-    named.into_iter().map(shown).collect::<Vec<_>>().join(" ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,9 +137,11 @@ mod tests {
                 deadline_seconds: 600.0,
                 gate: if record.id == "dns" { "confirm" } else { "none" },
                 critical: record.id != "server[node-2]",
+                late_seconds: None,
             })
             .collect();
-        insta::assert_snapshot!(plan_text(HEADER, &lines, 65.0, None), @r#"
+        let forecast = Forecast { seconds: 65.0, ..Forecast::default() };
+        insta::assert_snapshot!(plan_text(HEADER, &lines, &forecast, None), @r#"
         sandbox · project demo (0 servers) · zone example.org
              step            expected  deadline  gate     does                         needs
           *  preflight       5.0s      10m 00s            do what preflight does
@@ -133,7 +154,7 @@ mod tests {
         critical path: preflight > server[node-1] > dns > late
         "#);
         for width in [100, 80, 60, 44] {
-            let text = plan_text(HEADER, &lines, 65.0, Some(width));
+            let text = plan_text(HEADER, &lines, &forecast, Some(width));
             assert!(text.lines().all(|l| l.chars().count() <= width), "{width}:\n{text}");
             assert!(text.contains("*  server[node-1]  30.0s"), "{width}:\n{text}");
             assert_eq!(
@@ -142,7 +163,26 @@ mod tests {
                 "{width}:\n{text}"
             );
         }
-        let narrow = plan_text(HEADER, &lines, 65.0, Some(44));
+        let narrow = plan_text(HEADER, &lines, &forecast, Some(44));
         assert!(narrow.contains("do what late…") || narrow.contains("do what la"), "{narrow}");
+    }
+
+    #[test]
+    fn what_history_knows_stands_in_brackets_with_the_forecast_finish() {
+        let records = plan();
+        let line =
+            |record| PlanLine { record, deadline_seconds: 600.0, gate: "", critical: true, late_seconds: Some(45.0) };
+        let lines: Vec<PlanLine<'_>> = records.iter().take(1).map(line).collect();
+        let finish = Some((1_700_000_065_000, Some(1_700_000_090_000)));
+        let forecast = Forecast { seconds: 65.0, late_seconds: Some(90.0), runs: 4, finish };
+        insta::assert_snapshot!(plan_text("", &lines, &forecast, None), @r#"
+             step       expected      deadline  gate  does                    needs
+          *  preflight  5.0s (45.0s)  10m 00s         do what preflight does
+
+        1 step; about 1m 05s (1m 30s) along the critical path (*), 5.0s one after the other
+        from 4 earlier runs: half took at most so long, nine of ten what stands in brackets; else the playbook's
+        begun now it ends at about 2023-11-14T22:14:25Z (2023-11-14T22:14:50Z)
+        critical path: preflight
+        "#);
     }
 }

@@ -32,6 +32,9 @@ pub(super) fn started(plan: Vec<StepRecord>, forecast_seconds: f64) -> Event {
         plan,
         settings: serde_json::json!({"cluster": "demo"}),
         forecast_seconds,
+        wall_at: 0,
+        digests: BTreeMap::new(),
+        left_out: Vec::new(),
     }))
 }
 
@@ -114,6 +117,45 @@ pub(super) fn good_run() -> Vec<(u64, Event)> {
         (95_010, begin("late")),
         (130_500, end("late", Outcome::Warning, "no package mirror answers")),
         (130_510, finished("succeeded", 5, 4, 1)),
+    ];
+    events.into_iter().map(|(after, event)| (start + after, event)).collect()
+}
+
+/// A rehearsal with a question of four seconds that succeeded and left nothing.
+pub(super) fn rehearsal(world: &str) -> Vec<(u64, Event)> {
+    let start = 1_700_000_000_000;
+    let mut steps = plan();
+    steps.retain(|s| s.id != "dns");
+    steps.push(record("residue", 2.0, &["late"]));
+    let mut first = started(steps, 57.0);
+    if let Event::RunStarted(first) = &mut first {
+        (first.world, first.mode, first.playbook) = (world.to_owned(), "rehearsal".to_owned(), "rehearse".to_owned());
+        let digests =
+            [("binary", "b1"), ("k3s", "v1.34.6+k3s1"), ("manifest manifests/api.yaml", "m1"), ("script a.sh", "s1")];
+        first.digests = digests.map(|(name, digest)| (name.to_owned(), digest.to_owned())).into();
+        first.left_out = vec!["fence".to_owned(), "dns[node-1]".to_owned(), "dns[node-2]".to_owned()];
+        first.settings = serde_json::json!({ "dns": { "hosts": [] }, "spare": { "differs": [
+            "secret app/app DATABASE_URL: another value, from environment variable OTHER",
+            "secret app/registry: production's value (shared-readonly)",
+            "workload worker: held at zero",
+        ]}});
+    }
+    let events = [
+        (0, first),
+        (10, begin("preflight")),
+        (4_010, end("preflight", Outcome::Already, "")),
+        (4_020, begin("server[node-1]")),
+        (4_021, begin("server[node-2]")),
+        (9_000, retry("server[node-2]", 1, "transient", "busy")),
+        (20_000, Event::GateAsked { step: "late".to_owned(), text: "Go on?".to_owned(), evidence: false }),
+        (24_000, Event::GateAnswered { step: "late".to_owned(), text: "Go on?".to_owned(), yes: true }),
+        (34_020, end("server[node-1]", Outcome::Done, "")),
+        (61_000, end("server[node-2]", Outcome::Done, "")),
+        (95_010, begin("late")),
+        (130_500, end("late", Outcome::Done, "")),
+        (300_000, begin("residue")),
+        (301_000, end("residue", Outcome::Done, "")),
+        (301_010, finished("succeeded", 5, 5, 0)),
     ];
     events.into_iter().map(|(after, event)| (start + after, event)).collect()
 }

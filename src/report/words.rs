@@ -48,6 +48,12 @@ pub(super) fn rfc3339(millis: u64) -> String {
     moment.map_or_else(|| format!("{millis}ms"), |t| format!("{t:.3}"))
 }
 
+/// The same to the second: what is only expected is not known to the millisecond.
+pub(super) fn to_the_second(millis: u64) -> String {
+    let moment = i64::try_from(millis).ok().and_then(|m| jiff::Timestamp::from_millisecond(m).ok());
+    moment.map_or_else(|| format!("{millis}ms"), |t| format!("{t:.0}"))
+}
+
 /// `1 step`, `2 steps`.
 pub(super) fn count(number: usize, word: &str) -> String {
     format!("{number} {word}{}", if number == 1 { "" } else { "s" })
@@ -59,6 +65,26 @@ pub(super) fn cut(text: &str, most: usize) -> String {
         return text.to_owned();
     }
     text.chars().take(most.saturating_sub(1)).chain(['…']).collect()
+}
+
+/// `server[node-1], server[node-2]` as `server[node-1,node-2]`.
+pub(super) fn together(steps: &[String]) -> String {
+    let mut named: Vec<(&str, Vec<&str>)> = Vec::new();
+    for id in steps {
+        let (step, node) = match id.strip_suffix(']').and_then(|n| n.split_once('[')) {
+            Some((step, node)) => (step, Some(node)),
+            None => (id.as_str(), None),
+        };
+        match named.iter_mut().find(|(s, _)| *s == step) {
+            Some((_, nodes)) => nodes.extend(node),
+            None => named.push((step, node.into_iter().collect())),
+        }
+    }
+    let shown = |(step, nodes): (&str, Vec<&str>)| match nodes.as_slice() {
+        [] => step.to_owned(),
+        nodes => format!("{step}[{}]", nodes.join(",")),
+    };
+    named.into_iter().map(shown).collect::<Vec<_>>().join(" ")
 }
 
 /// Rows of cells as columns, two spaces apart and indented by two; no spaces at the ends of lines.

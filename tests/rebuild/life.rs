@@ -12,6 +12,7 @@ use relight::sandbox::doors::direct::{
 };
 use relight::sandbox::model::{lock, Loss, Model, Start};
 use relight::world::{millis, Clock, Person, SecretSource, World};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -185,7 +186,12 @@ impl Life {
         };
         let mut memory = RunState::of(&reading.records);
         let first = if memory.started.is_some() {
-            Event::RunResumed { version: "test".to_owned(), finished: memory.finished.len(), unknown: Vec::new() }
+            Event::RunResumed {
+                version: "test".to_owned(),
+                finished: memory.finished.len(),
+                unknown: Vec::new(),
+                digests: BTreeMap::new(),
+            }
         } else {
             memory.started_at = millis(world.clock.now());
             Event::RunStarted(Box::new(self.first_record(&world.uid)))
@@ -230,6 +236,8 @@ impl Life {
             settings: self.settings.record(),
             forecast_seconds: 0.0,
             wall_at: 0,
+            digests: BTreeMap::new(),
+            left_out: Vec::new(),
         }
     }
 

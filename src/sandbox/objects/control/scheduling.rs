@@ -156,7 +156,8 @@ fn neighbours_fit(pod: &Value, node: &Value, nodes: &[Arc<Value>], others: &[Arc
             eligible.map(|n| (label(n, key), counted(&selector, key, label(n, key)))).collect();
         // Fewer domains than there must be count as if an empty one were there. Source: kubernetes.io, "Pod Topology Spread
         // Constraints", minDomains.
-        let wanted = spread.get("minDomains").and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok()).unwrap_or(1);
+        let wanted =
+            spread.get("minDomains").and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok()).unwrap_or(1);
         let least = if domains.len() < wanted { 0 } else { domains.values().copied().min().unwrap_or(0) };
         let most = spread.get("maxSkew").and_then(Value::as_u64).and_then(|s| usize::try_from(s).ok()).unwrap_or(1);
         if counted(&selector, key, label(node, key)) + 1 > least + most {
