@@ -106,7 +106,9 @@ impl Action for Compare {
         }
         let gone = before.iter().filter(|(key, _)| !now.contains_key(*key));
         others.extend(gone.map(|(_, words)| format!("{words} went meanwhile, not by this run")));
-        others.iter().for_each(|line| cx.effects.note(line));
+        for line in &others {
+            cx.effects.note(line);
+        }
         Ok(match ours.is_empty() {
             true => Check::Done(Facts::none()),
             // A list may lag behind what was deleted: looked at again until it is empty, or the deadline is over.

@@ -2,6 +2,7 @@
 //! another state directory, and find nothing to go on with.
 
 use super::args::Global;
+use std::fmt::Write;
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -14,7 +15,8 @@ static FLAGS: OnceLock<String> = OnceLock::new();
 pub fn remember(global: &Global) {
     let mut flags = String::new();
     let mut add = |name: &str, path: &Path| {
-        flags.push_str(&format!(" {name} {}", quoted(&path.display().to_string())));
+        // Writing to a string cannot fail.
+        let _ = write!(flags, " {name} {}", quoted(&path.display().to_string()));
     };
     if global.config != Path::new("relight.yaml") {
         add("--config", &global.config);

@@ -56,7 +56,9 @@ pub fn running(global: &Global, settings: &Settings) -> Result<Card, Stop> {
 /// A running sandbox in the disaster that the playbook is for.
 pub async fn ready_for(global: &Global, prepared: &Prepared) -> Result<Card, Stop> {
     let card = started(global, &prepared.settings).await?;
-    if super::runs::unfinished_in(global, &prepared.settings.cluster, &card.uid)? {
+    // A rehearsal leaves the living cluster as it is, whatever it is.
+    let spare = prepared.settings.spare.is_some();
+    if spare || super::runs::unfinished_in(global, &prepared.settings.cluster, &card.uid)? {
         return Ok(card);
     }
     broken(&card, &prepared.plan.mends).await?;

@@ -4,7 +4,7 @@ use crate::judged::{all, thinned};
 use crate::life::{End, Life};
 use relight::engine::{Event, Outcome};
 use relight::sandbox::doors::direct::{Keep, Tripwire};
-use relight::sandbox::model::{lock, Fault, FaultKind, Matcher, Times};
+use relight::sandbox::model::{lock, Fault, FaultKind, Matcher};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -78,7 +78,7 @@ fn a_rehearsal_may_be_killed_anywhere_and_leaves_nothing() {
 fn a_rehearsal_that_fails_takes_down_what_it_made_and_is_over() {
     let life = Life::rehearsal("rehearse");
     let before = world(&life);
-    let never = Fault { times: Times::Always, ..Fault::once(Matcher::op("node.k3s.sh.start"), FaultKind::SshDrop) };
+    let never = Fault::always(Matcher::op("kube.write"), FaultKind::ServerError { status: 503, applied: false });
     let id = lock(&life.sandbox.model).faults.plan(never);
     let end = life.process(&Tripwire::new());
     assert!(lock(&life.sandbox.model).faults.fired(id) > 0, "the fault never fired");
