@@ -1,6 +1,7 @@
 //! `old_cluster.fence`: puts servers of an earlier life out of action. Powered off and seen off, or cut off by a firewall;
 //! renamed and labelled, never deleted.
 
+use super::old::made_by_hand;
 use super::{Action, Check, Facts, Place, StepContext};
 use crate::world::{
     self, Class, Error, FirewallRule, Permit, Result, Server, ServerStatus, Target, Thing, ThingKind, ThingSpec,
@@ -139,6 +140,18 @@ impl Fence {
         }
     }
 
+    /// Labels what was made by hand: from then on it is this cluster's, and fenced as the others are.
+    async fn adopt(cx: &StepContext<'_>) -> Result<()> {
+        for server in made_by_hand(cx).await? {
+            let target = Target::Adopted { id: server.id };
+            let permit = cx.effects.permit(target, &format!("label {} as this cluster's", server.name)).await?;
+            let mut labels = server.labels.clone();
+            labels.extend(world::adopted(&cx.settings().cluster));
+            cx.world.cloud.update_server(&permit, server.id, &server.name, &labels).await?;
+        }
+        Ok(())
+    }
+
     async fn mark(cx: &StepContext<'_>, server: &Server) -> Result<()> {
         if server.labels.contains_key(world::STATE) {
             return Ok(());
@@ -161,7 +174,8 @@ impl Action for Fence {
         json!({ "cluster": place.settings.cluster })
     }
     async fn check(&self, cx: &StepContext<'_>) -> Result<Check> {
-        let loose: Vec<_> = loose_servers(cx).await?.into_iter().map(|s| s.name).collect();
+        let mut loose: Vec<_> = loose_servers(cx).await?.into_iter().map(|s| s.name).collect();
+        loose.extend(made_by_hand(cx).await?.into_iter().map(|s| s.name));
         Ok(match loose.is_empty() {
             true => Check::Done(Facts::none()),
             false => Check::Needed(format!("old servers {}", loose.join(", "))),
@@ -169,6 +183,7 @@ impl Action for Fence {
     }
     /// All powers are cut at once: one that hangs keeps no other one running. A server is marked only when it is out of action.
     async fn apply(&self, cx: &StepContext<'_>) -> Result<()> {
+        Self::adopt(cx).await?;
         let loose = loose_servers(cx).await?;
         let ends = join_all(loose.iter().map(|server| Self::powered_off(cx, server))).await;
         let mut trouble = None;

@@ -1,6 +1,6 @@
 //! `firewall.peers`: where nodes talk over public addresses, the cloud firewall lets each of them in, and nobody else.
 
-use super::thing::base_rules;
+use super::thing::{base_rules, PEER};
 use super::{Action, Check, FactKind, Facts, Place, StepContext};
 use crate::config::NetworkSettings;
 use crate::world::{Error, FirewallRule, Result, Target, ThingKind, ThingSpec};
@@ -29,7 +29,7 @@ fn wanted(cx: &StepContext<'_>) -> Result<Vec<FirewallRule>> {
         protocol: (*protocol).to_owned(),
         port: Some((*port).to_owned()),
         addresses: addresses.clone(),
-        description: "relight-peer".to_owned(),
+        description: PEER.to_owned(),
     }));
     Ok(rules)
 }

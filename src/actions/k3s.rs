@@ -45,7 +45,7 @@ impl ReleaseDigest {
 #[async_trait]
 impl Action for ReleaseDigest {
     fn describe(&self, place: &Place<'_>) -> String {
-        format!("pin the digest of K3s {}", place.settings.k3s.version)
+        format!("pin the digest of K3s {}, make the cluster's token", place.settings.k3s.version)
     }
     fn inputs(&self, place: &Place<'_>) -> Value {
         json!({ "version": place.settings.k3s.version, "sha256": place.settings.k3s.sha256 })
@@ -54,6 +54,9 @@ impl Action for ReleaseDigest {
         &[FactKind::K3sDigest]
     }
     async fn check(&self, cx: &StepContext<'_>) -> Result<Check> {
+        if access::kept(cx, K3S_TOKEN).await?.is_none() {
+            return Ok(Check::Needed("the cluster's token".to_owned()));
+        }
         let done = |digest: &str| Ok(Check::Done(Facts::none().with(FactKind::K3sDigest, digest)));
         if let Some(pinned) = &cx.settings().k3s.sha256 {
             return done(pinned);
@@ -70,8 +73,10 @@ impl Action for ReleaseDigest {
             }
         }
     }
-    async fn apply(&self, _cx: &StepContext<'_>) -> Result<()> {
-        Ok(())
+    /// The token is made here, by one step, before several nodes ask for it at once.
+    async fn apply(&self, cx: &StepContext<'_>) -> Result<()> {
+        let seed = access::random_seed(cx);
+        access::kept_or(cx, K3S_TOKEN, || Ok(Secret::new(hex::encode(seed)))).await.map(|_| ())
     }
 }
 
@@ -142,8 +147,9 @@ impl OnNode {
     }
 
     async fn input(cx: &StepContext<'_>) -> Result<BTreeMap<String, Secret>> {
-        let seed = access::random_seed(cx);
-        let token = access::kept_or(cx, K3S_TOKEN, || Ok(Secret::new(hex::encode(seed)))).await?;
+        let missing =
+            || Error::fatal("the cluster's token is missing from the run's secrets").remedy("start a new run");
+        let token = access::kept(cx, K3S_TOKEN).await?.ok_or_else(missing)?;
         let config = Self::config(cx, token.expose_str().unwrap_or_default()).await?;
         let k3s = &cx.settings().k3s;
         let traefik = k3s.traefik.as_ref().map(|file| file.text.clone()).unwrap_or_default();

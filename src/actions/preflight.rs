@@ -79,8 +79,9 @@ async fn cloud(cx: &StepContext<'_>, found: &mut Findings) -> Result<()> {
         return Ok(());
     }
     let settings = &cx.settings().cloud;
-    if let Some(types) = found.take(cloud.server_types(&settings.server_types).await)? {
-        orderable(settings, &types, found);
+    let missing = missing_nodes(cx).await?;
+    if let Some(types) = found.take(cloud.server_types(&settings.server_types).await)?.filter(|_| missing > 0) {
+        orderable(settings, &types, missing < cx.settings().nodes.len(), found);
         for architecture in types.iter().map(|t| t.architecture.as_str()).collect::<BTreeSet<_>>() {
             if found.take(cloud.image_exists(&settings.image, architecture).await)? == Some(false) {
                 let what = format!("image {} does not exist for {architecture}", settings.image);
@@ -103,7 +104,21 @@ async fn cloud(cx: &StepContext<'_>, found: &mut Findings) -> Result<()> {
     Ok(())
 }
 
-fn orderable(settings: &crate::config::CloudSettings, types: &[ServerType], found: &mut Findings) {
+/// How many nodes this run still has to make: what it made is there, whatever has sold out since.
+async fn missing_nodes(cx: &StepContext<'_>) -> Result<usize> {
+    let servers = cx.world.cloud.servers(&world::selector(&cx.settings().cluster, Some(&cx.place.run.id))).await?;
+    let missing = |node: &&crate::config::NodeSettings| {
+        let name = cx.place.server_name(&node.key);
+        !servers.iter().any(|s| s.name == name)
+    };
+    Ok(cx.settings().nodes.iter().filter(missing).count())
+}
+
+fn orderable(settings: &crate::config::CloudSettings, types: &[ServerType], begun: bool, found: &mut Findings) {
+    for other in types.iter().filter(|t| settings.server_types.contains(&t.name) && t.architecture != "x86") {
+        let what = format!("server type {} is {}, and K3s is installed for x86 alone", other.name, other.architecture);
+        found.problem(what, "leave it out of `cloud.server_types`");
+    }
     for name in settings.server_types.iter().filter(|n| !types.iter().any(|t| t.name == **n)) {
         found.problem(format!("server type {name} does not exist"), "check `cloud.server_types`");
     }
@@ -113,14 +128,14 @@ fn orderable(settings: &crate::config::CloudSettings, types: &[ServerType], foun
     };
     let types: Vec<_> = types.iter().filter(|t| settings.server_types.contains(&t.name)).collect();
     if !types.is_empty() && !types.iter().any(|t| sold(t)) {
-        found.problem(
-            format!(
-                "none of {} can be ordered in {} now",
-                settings.server_types.join(", "),
-                settings.locations.join(", ")
-            ),
-            "add another of `cloud.server_types` or `cloud.locations`",
-        );
+        let (types, places) = (settings.server_types.join(", "), settings.locations.join(", "));
+        let what = format!("none of {types} can be ordered in {places} now");
+        let remedy = "add another of `cloud.server_types` or `cloud.locations`";
+        // Stock comes and goes: a run that has some of its nodes asks for the others whatever the list says.
+        match begun {
+            true => found.warnings.push(format!("{what}; {remedy}")),
+            false => found.problem(what, remedy),
+        }
     }
 }
 
@@ -189,6 +204,10 @@ async fn dns(cx: &StepContext<'_>, found: &mut Findings) -> Result<Option<String
         found.problem(what, "check `dns.zone` and the token's zone permissions");
         return Ok(None);
     };
+    if zone.status != "active" {
+        let what = format!("zone {} is {}, not active: nobody resolves its names there", zone.name, zone.status);
+        found.warnings.push(what);
+    }
     found.take(api.prove_writable(&zone).await)?;
     if let Some(records) = found.take(api.records(&zone, &settings.hosts).await)? {
         for record in records.iter().filter(|r| r.kind == "CNAME") {

@@ -80,6 +80,28 @@ fn peer_address(server: &Server, settings: &crate::config::Settings, network: i6
 }
 
 impl Ensure {
+    /// What a server is made from, as far as it cannot be changed later: where and of which type it is, is the stock's choice.
+    fn made_from(place: &Place<'_>) -> Value {
+        json!({ "image": place.settings.cloud.image, "user": place.settings.cloud.user })
+    }
+
+    /// The configured locations in the order in which they are tried: first where this run's other servers are, so that all
+    /// nodes are together where possible.
+    async fn locations<'a>(cx: &StepContext<'a>) -> Result<Vec<&'a String>> {
+        let run = world::selector(&cx.settings().cluster, Some(&cx.place.run.id));
+        let taken: Vec<String> = cx.world.cloud.servers(&run).await?.into_iter().map(|s| s.location).collect();
+        let mut places: Vec<&String> = cx.settings().cloud.locations.iter().collect();
+        places.sort_by_key(|place| !taken.contains(place));
+        Ok(places)
+    }
+
+    async fn create(&self, cx: &StepContext<'_>, server_type: &str, location: &str) -> Result<()> {
+        let spec = self.spec(cx, server_type, location).await?;
+        let target = Target::CloudNew { kind: "server", name: spec.name.clone() };
+        let permit = cx.effects.permit(target, &format!("create it as {server_type} in {location}")).await?;
+        cx.world.cloud.create_server(&permit, &spec).await.map(|_| ())
+    }
+
     async fn spec(&self, cx: &StepContext<'_>, server_type: &str, location: &str) -> Result<ServerSpec> {
         let node = &cx.node()?.key;
         let private = access::kept_or(cx, &host_key_file(node), || access::new_key(cx, "")).await?;
@@ -92,7 +114,7 @@ impl Ensure {
         let network = cx.facts.id(FactKind::NetworkId, None)?;
         let group = cx.facts.id(FactKind::PlacementGroupId, None)?;
         let cloud = &cx.settings().cloud;
-        let labels = cx.labels(&self.inputs(&cx.place));
+        let labels = cx.labels(&Self::made_from(&cx.place));
         let expires = labels.get(world::EXPIRES).and_then(|text| text.parse().ok()).map(world::calendar);
         let host = HostKeyPair { private: private_text, public: &host_key };
         Ok(ServerSpec {
@@ -146,6 +168,13 @@ impl Action for Ensure {
                 false => format!("server {name} (id {id}) exists and is not this cluster's"),
             }));
         }
+        let made_from = cx.place.labels(&Self::made_from(&cx.place)).remove(world::SPEC);
+        if server.labels.get(world::SPEC) != made_from.as_ref() {
+            return Ok(Check::Refused(format!(
+                "server {name} (id {id}) was made from another image or for another user than relight.yaml says now; take the \
+                 change back, or delete the server"
+            )));
+        }
         let host_key = access::kept(cx, &host_key_file(node)).await?;
         let Some(host_key) = host_key else {
             return Ok(Check::Refused(format!("server {name} (id {id}) is this run's, but its host key is lost")));
@@ -166,22 +195,24 @@ impl Action for Ensure {
     }
 
     async fn apply(&self, cx: &StepContext<'_>) -> Result<()> {
-        let cloud = &cx.settings().cloud;
         let mut refusals = Vec::new();
-        for server_type in &cloud.server_types {
-            for location in &cloud.locations {
-                let spec = self.spec(cx, server_type, location).await?;
-                let target = Target::CloudNew { kind: "server", name: spec.name.clone() };
-                let what = format!("create it as {server_type} in {location}");
-                let permit = cx.effects.permit(target, &what).await?;
-                match cx.world.cloud.create_server(&permit, &spec).await {
-                    Ok(_) => return Ok(()),
-                    Err(error) if error.class == Class::Branch => {
-                        cx.effects.progress(&format!("{server_type} in {location}: {}; trying the next", error.what));
-                        refusals.push(format!("{server_type} in {location}"));
+        for server_type in &cx.settings().cloud.server_types {
+            for location in Self::locations(cx).await? {
+                // Once more where another node has just found room: stock comes and goes within a second, and a cluster that is
+                // spread over places stays so.
+                for again in [false, true] {
+                    if again && Self::locations(cx).await?.first() != Some(&location) {
+                        break;
                     }
-                    Err(error) => return Err(exists_by_now(error)),
+                    match self.create(cx, server_type, location).await {
+                        Ok(()) => return Ok(()),
+                        Err(error) if error.class == Class::Branch => {
+                            cx.effects.progress(&format!("{server_type} in {location}: {}", error.what));
+                        }
+                        Err(error) => return Err(exists_by_now(error)),
+                    }
                 }
+                refusals.push(format!("{server_type} in {location}"));
             }
         }
         Err(Error::fatal(format!("sold out: {}", refusals.join(", ")))

@@ -6,6 +6,10 @@ use crate::config::NetworkSettings;
 use crate::world::{self, Error, FirewallRule, Result, Target, Thing, ThingKind, ThingSpec};
 use async_trait::async_trait;
 use serde_json::{json, Value};
+use std::collections::BTreeSet;
+
+/// What describes the rules that let peers in.
+pub(super) const PEER: &str = "relight-peer";
 
 /// Makes one thing of the cloud, or finds that it is there.
 pub(super) struct Ensure(pub(super) ThingKind);
@@ -112,11 +116,36 @@ fn ways_out(closed: &[u16]) -> Vec<FirewallRule> {
     rules
 }
 
-/// Whether the rules of an existing firewall hold at least these, and nothing but peers' rules beside them.
-fn holds(existing: &[FirewallRule], wanted: &[FirewallRule]) -> bool {
-    let extra = existing.iter().filter(|rule| !wanted.contains(rule));
-    wanted.iter().all(|rule| existing.contains(rule))
-        && extra.into_iter().all(|rule| rule.description == "relight-peer")
+/// The rules that an existing firewall should have: these, and of its peers' rules what names addresses that servers of the
+/// project have. Those of an earlier life may be a stranger's by now.
+async fn with_peers(
+    cx: &StepContext<'_>,
+    existing: &[FirewallRule],
+    wanted: &[FirewallRule],
+) -> Result<Vec<FirewallRule>> {
+    let mut rules = wanted.to_vec();
+    let peers: Vec<&FirewallRule> = existing.iter().filter(|rule| rule.description == PEER).collect();
+    if !peers.is_empty() {
+        let servers = cx.world.cloud.servers("").await?;
+        let held: BTreeSet<String> = servers.iter().filter_map(|s| Some(format!("{}/32", s.public_ip?))).collect();
+        for rule in peers {
+            let addresses: Vec<String> = rule.addresses.iter().filter(|a| held.contains(*a)).cloned().collect();
+            if !addresses.is_empty() {
+                rules.push(FirewallRule { addresses, ..rule.clone() });
+            }
+        }
+    }
+    Ok(rules)
+}
+
+/// The same rules, in whatever order.
+fn same_rules(a: &[FirewallRule], b: &[FirewallRule]) -> bool {
+    let sorted = |rules: &[FirewallRule]| {
+        let mut rules = rules.to_vec();
+        rules.sort();
+        rules
+    };
+    sorted(a) == sorted(b)
 }
 
 #[async_trait]
@@ -160,7 +189,9 @@ impl Action for Ensure {
             return Ok(Check::Refused(text));
         }
         let same = match (&thing.spec, &wanted) {
-            (ThingSpec::Firewall(existing), ThingSpec::Firewall(wanted)) => holds(existing, wanted),
+            (ThingSpec::Firewall(existing), ThingSpec::Firewall(wanted)) => {
+                same_rules(existing, &with_peers(cx, existing, wanted).await?)
+            }
             (existing, wanted) => existing == wanted,
         };
         Ok(match (same, self.0) {
@@ -175,8 +206,10 @@ impl Action for Ensure {
         let missing = || Error::fatal(format!("nothing to make for {name}"));
         let wanted = self.wanted(cx, true).await?.ok_or_else(missing)?;
         if let (Some(thing), ThingSpec::Firewall(rules)) = (self.existing(cx).await?, &wanted) {
+            let ThingSpec::Firewall(existing) = &thing.spec else { return Err(missing()) };
+            let rules = with_peers(cx, existing, rules).await?;
             let permit = cx.effects.permit(Target::Cloud { kind: "firewall", id: thing.id }, "set its rules").await?;
-            return cx.world.cloud.set_firewall_rules(&permit, thing.id, rules).await;
+            return cx.world.cloud.set_firewall_rules(&permit, thing.id, &rules).await;
         }
         let labels = cx.labels(&self.inputs(&cx.place));
         let target = Target::CloudNew { kind: self.0.word(), name: name.clone() };

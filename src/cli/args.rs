@@ -1,5 +1,7 @@
 //! The command line.
 
+use crate::sandbox::StartingWorld;
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -136,16 +138,20 @@ pub enum Command {
 #[derive(Debug, Subcommand)]
 pub enum SandboxCommand {
     /// Start it, in a process of its own.
-    Start,
+    Start {
+        /// The world it starts in; without it there is nothing in it but projects and zone.
+        #[arg(long, value_parser = PossibleValuesParser::new(StartingWorld::WORDS))]
+        world: Option<String>,
+    },
     /// Stop it; its world is gone.
     Stop,
     /// Say what is in it.
     Status,
     /// Print `export NAME=value` lines for other clients.
     Env,
-    /// Put it into a disaster: `total-loss`.
+    /// Put it into another world: a disaster, or a cluster that serves. What was in it is gone.
     Break {
-        /// Which.
+        /// `total-loss`; `healthy`: the cluster serves; `hand-made`: it serves, and nothing carries a label.
         disaster: String,
     },
     /// Serve it in this process.

@@ -31,9 +31,6 @@ pub async fn ending(
         let servers = world.cloud.servers(&selector(&settings.cluster, None)).await.unwrap_or_default();
         fenced(world, &settings.cluster, &servers, &mut text).await;
     }
-    if !end.over && end.outcome != "succeeded" {
-        let _ = writeln!(text, "next: `relight resume {}` goes on from here", id.id);
-    }
     let _ = writeln!(text, "journal: {}/{}", world.files.place(), crate::engine::JOURNAL);
     Ok((text, reading))
 }

@@ -110,9 +110,12 @@ pub fn unfinished(mut runs: Vec<KeptRun>, named: Option<&str>) -> Result<KeptRun
         }
         return Ok(run);
     }
+    let broken = runs.iter().find_map(|run| run.broken.clone());
     runs = whole(runs);
     runs.retain(|run| !run.state.over());
     match (runs.pop(), runs.is_empty()) {
+        // It may be the very run that is meant.
+        (None, _) if broken.is_some() => Err(broken.map_or_else(|| Stop::usage("", ""), Stop::from)),
         (None, _) => Err(Stop::usage("no run is unfinished", "`relight rebuild` starts one")),
         (Some(run), true) => Ok(run),
         (Some(run), false) => {

@@ -23,8 +23,18 @@ const LOOK: Duration = Duration::from_millis(20);
 pub async fn command(global: &Global, command: &SandboxCommand) -> Result<Exit, Stop> {
     let settings = prepare::settings(global)?;
     match command {
-        SandboxCommand::Start => {
+        SandboxCommand::Start { world } => {
+            let runs = card::read(&global.state, &settings.cluster)?;
+            if let (Some(world), Some(card)) = (world, runs) {
+                return Err(Stop::usage(
+                    format!("sandbox {} of cluster {} runs already", card.uid, settings.cluster),
+                    format!("`relight sandbox break {world}` puts it into that world; what is in it would be gone"),
+                ));
+            }
             let card = started(global, &settings).await?;
+            if let Some(world) = world {
+                broken(&card, world).await?;
+            }
             say!(
                 "sandbox {} of cluster {} runs (pid {}, profile {})",
                 card.uid,
@@ -38,7 +48,7 @@ pub async fn command(global: &Global, command: &SandboxCommand) -> Result<Exit, 
         SandboxCommand::Env => env(global, &settings).await?,
         SandboxCommand::Break { disaster } => {
             broken(&running(global, &settings)?, disaster).await?;
-            say!("the sandbox is in disaster {disaster}");
+            say!("the sandbox's world is {disaster} now");
         }
         SandboxCommand::Serve => super::serve::serve(global, &settings).await?,
     }

@@ -55,19 +55,19 @@ pub fn no_leftovers(environment: &Environment) -> Result<(), Stop> {
 
 /// The tokens of production, or those of a rehearsal: of another project, and none of Cloudflare's.
 fn tokens(environment: &Environment, settings: &Settings) -> Result<(Secret, Secret), Stop> {
-    let cloudflare = match settings.dns.hosts.is_empty() {
-        true => Secret::new(String::new()),
-        false => token(environment, "CLOUDFLARE_API_TOKEN")?,
+    let cloudflare = || match settings.dns.hosts.is_empty() {
+        true => Ok(Secret::new(String::new())),
+        false => token(environment, "CLOUDFLARE_API_TOKEN"),
     };
     if settings.spare.is_none() {
-        return Ok((token(environment, "HCLOUD_TOKEN")?, cloudflare));
+        return Ok((token(environment, "HCLOUD_TOKEN")?, cloudflare()?));
     }
     let spare = token(environment, REHEARSAL_TOKEN)?;
     if environment.get("HCLOUD_TOKEN").is_some_and(|live| live.expose() == spare.expose()) {
         let what = format!("{REHEARSAL_TOKEN} is the same token as HCLOUD_TOKEN");
         return Err(Stop::new(Exit::Refused, what, "make a project for rehearsals, and a token in it"));
     }
-    Ok((spare, cloudflare))
+    Ok((spare, cloudflare()?))
 }
 
 fn real(environment: &Environment, settings: &Settings) -> Result<Doors, Stop> {

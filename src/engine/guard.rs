@@ -3,7 +3,7 @@
 //! It trusts nothing that it is told: before every permit it looks at the target itself. A playbook cannot switch it off.
 
 use crate::actions::{Mode, Place};
-use crate::world::{of_cluster, of_run, Error, Labels, Permit, Result, Target, ThingKind, World};
+use crate::world::{of_cluster, of_run, Error, Labels, Permit, Result, Target, ThingKind, World, MANAGED_BY};
 use std::net::IpAddr;
 
 /// Looks at the target, and says whether this run may touch it. The caller issues the permit after the intent is on disk.
@@ -11,6 +11,7 @@ pub(super) async fn look(world: &World, place: &Place<'_>, target: &Target) -> R
     match target {
         Target::CloudNew { kind, name } => new_thing(world, place, kind, name).await,
         Target::Cloud { kind, id } => thing(world, place, kind, *id).await,
+        Target::Adopted { id } => made_by_hand(world, place, *id).await,
         Target::Node { address } | Target::Objects { address, .. } => node(world, place, *address).await,
         Target::Dns { zone, names } => dns(place, zone, names),
         Target::LocalFile { .. } => Ok(()),
@@ -77,6 +78,22 @@ async fn thing(world: &World, place: &Place<'_>, kind: &str, id: i64) -> Result<
         None => Err(Error::transient(format!("{kind} {id} does not exist any more; looking again"))),
         Some((_, _, labels)) if ours(place, &labels) => Ok(()),
         Some((_, name, _)) => Err(stopped(place, &format!("{kind} {name} (id {id}) is not this cluster's"))),
+    }
+}
+
+/// A server without labels is the cluster's only if the cluster's own names point at it, in a live run.
+async fn made_by_hand(world: &World, place: &Place<'_>, id: i64) -> Result<()> {
+    let found = world.cloud.server(id).await?;
+    let server =
+        found.ok_or_else(|| Error::transient(format!("server {id} does not exist any more; looking again")))?;
+    let dns = &place.settings.dns;
+    let zone = world.dns.zone(&dns.zone).await?.ok_or_else(|| stopped(place, "the cluster's zone is not visible"))?;
+    let records = world.dns.records(&zone, &dns.hosts).await?;
+    let named = |ip: std::net::Ipv4Addr| records.iter().any(|r| r.content == ip.to_string());
+    let free = !server.labels.contains_key(MANAGED_BY);
+    match place.run.mode == Mode::Live && free && server.public_ip.is_some_and(named) {
+        true => Ok(()),
+        false => Err(stopped(place, &format!("server {} (id {id}) is not this cluster's", server.name))),
     }
 }
 

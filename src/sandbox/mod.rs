@@ -12,7 +12,9 @@ pub mod objects;
 mod served;
 mod singletons;
 mod told;
+mod worlds;
 
 pub use authority::{Authority, Issued, Kubeconfigs};
 pub use joined::{ApiServers, Clusters};
 pub use served::{Served, Setting};
+pub use worlds::StartingWorld;

@@ -7,9 +7,10 @@ use super::authority::{Authority, Kubeconfigs};
 use super::doors::ssh::{ForwardTable, ScriptLookup, SshFleet};
 use super::doors::{self, CloudflareDoor, HetznerDoor, Shape};
 use super::joined::Clusters;
-use super::model::{lock, ApiState, Latency, Loss, Model, Shared, Start};
+use super::model::{lock, ApiState, Latency, Model, Shared, Start};
 use super::node_doors::{Behind, NodeDoors};
 use super::objects::Pace;
+use super::worlds::StartingWorld;
 use crate::config::Settings;
 use crate::world::{Addresses, Clock, Random, Secret};
 use std::io;
@@ -124,7 +125,8 @@ impl Served {
             tasks: Vec::new(),
             nodes: None,
         };
-        served.prepare();
+        let clusters = served.join(&mut lock(&served.model));
+        served.follow(clusters);
         served.open_doors(hetzner).await?;
         Ok(served)
     }
@@ -159,26 +161,36 @@ impl Served {
         Some((model.kubeconfig(&uid)?.to_owned(), Addresses::sandbox().reach(node.into(), 6443)))
     }
 
-    /// Puts the world into a disaster. What was there before is gone, but for planned faults.
-    pub fn break_into(&mut self, disaster: &str) -> Result<(), String> {
-        let start = Start { now: self.setting.clock.now(), ..self.start.clone() };
-        let mut world = match disaster {
-            "total-loss" => Model::total_loss(&self.setting.settings, &start, Loss::Off),
-            other => return Err(format!("unknown disaster {other}; known is: total-loss")),
-        };
+    /// Puts the sandbox into a starting world. What was there before is gone, but for planned faults.
+    pub fn break_into(&mut self, world: &str) -> Result<(), String> {
+        let unknown = || format!("unknown world {world}; known are: {}", StartingWorld::WORDS.join(", "));
+        let world = StartingWorld::from_word(world).ok_or_else(unknown)?;
+        let (settings, now) = (&self.setting.settings, self.setting.clock.now());
+        let start = Start { now: world.begins(now), ..self.start.clone() };
+        let mut new = Model::empty_world(settings, &start);
+        let clusters = self.join(&mut new);
+        world.fill(&mut new, &clusters, settings, now)?;
         {
             let mut model = lock(&self.model);
             // What was planned for the outside is to happen in what comes, or nobody could plan it before a run begins.
-            world.faults = std::mem::take(&mut model.faults);
-            *model = world;
+            new.faults = std::mem::take(&mut model.faults);
+            *model = new;
         }
-        self.prepare();
+        self.follow(clusters);
         Ok(())
     }
 
     /// Joins to a fresh model what only the network doors have: real certificates and Kubernetes' objects.
-    fn prepare(&mut self) {
-        self.clusters = Clusters::new(pace(&self.start.latency));
+    fn join(&self, model: &mut Model) -> Clusters {
+        let clusters = Clusters::new(pace(&self.start.latency));
+        model.set_workloads(Box::new(clusters.clone()));
+        model.set_kubeconfigs(Box::new(Kubeconfigs(Arc::clone(&self.authority))));
+        clusters
+    }
+
+    /// Opens the doors of the model's nodes.
+    fn follow(&mut self, clusters: Clusters) {
+        self.clusters = clusters;
         let behind = Behind {
             model: Arc::clone(&self.model),
             clusters: self.clusters.clone(),
@@ -192,9 +204,6 @@ impl Served {
         let (model, clock) = (Arc::clone(&self.model), Arc::clone(&self.setting.clock));
         let ssh = SshFleet::follow(model, clock, Arc::clone(&self.setting.scripts), forwards);
         self.nodes = Some((NodeDoors::follow(behind), ssh));
-        let mut model = lock(&self.model);
-        model.set_workloads(Box::new(self.clusters.clone()));
-        model.set_kubeconfigs(Box::new(Kubeconfigs(Arc::clone(&self.authority))));
     }
 
     async fn open_doors(&mut self, hetzner: TcpListener) -> io::Result<()> {

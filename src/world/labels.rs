@@ -44,6 +44,12 @@ pub fn label_value(text: &str) -> String {
     cut.trim_end_matches(edge).to_owned()
 }
 
+/// The labels that make a server that was made by hand one of the cluster's.
+pub fn adopted(cluster: &str) -> Labels {
+    let pairs = [(MANAGED_BY, "relight".to_owned()), (CLUSTER, label_value(cluster)), (MODE, "live".to_owned())];
+    pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+}
+
 /// Cuts a hexadecimal digest to the 32 characters that a label holds comfortably.
 pub fn label_digest(hex: &str) -> String {
     hex.chars().take(32).collect()

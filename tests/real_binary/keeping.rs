@@ -51,7 +51,7 @@ fn a_finished_run_keeps_only_what_its_owner_can_read_and_the_kubeconfig_is_merge
     assert_eq!((&cost["servers"], &cost["fenced"], &cost["currency"]), (&3.into(), &3.into(), &"EUR".into()), "{last}");
     assert!(cost["monthly_gross"].as_f64() > cost["monthly_net"].as_f64(), "{last}");
     assert!(ended.stderr.contains("a month") && ended.stderr.contains("Slowest path"), "{}", ended.stderr);
-    let secrets = place.path().join(last["journal"].as_str().unwrap()).join("secrets");
+    let secrets = place.path().join(last["journal"].as_str().unwrap()).with_file_name("secrets");
     for entry in fs::read_dir(&secrets).unwrap() {
         let path = entry.unwrap().path();
         assert!(fs::read_to_string(&path).unwrap().starts_with("-----BEGIN AGE ENCRYPTED FILE-----"), "{path:?}");
@@ -74,9 +74,9 @@ fn a_finished_run_keeps_only_what_its_owner_can_read_and_the_kubeconfig_is_merge
     }
     for list in ["clusters", "contexts"] {
         assert_eq!(before[list][0], after[list][0], "{list}");
-        assert_eq!(after[list][1]["name"], "honeydue");
+        assert_eq!(after[list][1]["name"], "honeydue-sandbox");
     }
-    assert_eq!(after["users"][0]["name"], "honeydue");
+    assert_eq!(after["users"][0]["name"], "honeydue-sandbox");
     assert_eq!(fs::metadata(&mine).unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(fs::read_to_string(&backups(&mine)[0]).unwrap(), FOREIGN);
     if is_there("kubectl") {
@@ -85,7 +85,7 @@ fn a_finished_run_keeps_only_what_its_owner_can_read_and_the_kubeconfig_is_merge
             let seen = std::process::Command::new("kubectl").args(words).env("KUBECONFIG", &mine).output().unwrap();
             String::from_utf8(seen.stdout).unwrap()
         };
-        assert_eq!(view("jsonpath={.contexts[*].name}"), "honeydue other");
+        assert_eq!(view("jsonpath={.contexts[*].name}"), "honeydue-sandbox other");
         assert_eq!(view("jsonpath={.contexts[?(@.name=='other')].context.namespace}"), "012");
         let nodes = place.run("nodes", &["kubectl", "--", "get", "nodes", "--no-headers"]);
         assert_eq!(nodes.stdout.lines().count(), 3, "{}", nodes.stderr);

@@ -71,3 +71,25 @@ fn a_sandbox_ends_with_its_state_directory() {
     assert!(place.run("stop", &["sandbox", "stop"]).status.success());
     until("the end of the second sandbox", || place.sandboxes().is_empty());
 }
+
+#[test]
+fn a_sandbox_starts_in_the_world_that_is_asked_for_and_keeps_it() {
+    let place = Place::new(&[]);
+    let wrong = place.run("wrong", &["sandbox", "start", "--world", "flood"]);
+    assert!(wrong.status.code() == Some(2) && wrong.stderr.contains("hand-made"), "{}", wrong.stderr);
+    let start = place.run("start", &["sandbox", "start", "--world", "hand-made"]);
+    assert!(start.status.success(), "{}", start.stderr);
+    let status = place.run("status", &["sandbox", "status"]);
+    assert!(status.stdout.contains("ubuntu-8gb-nbg1-1 running"), "{}", status.stdout);
+    let again = place.run("again", &["sandbox", "start", "--world", "healthy"]);
+    assert_eq!(again.status.code(), Some(2));
+    assert!(again.stderr.contains("relight sandbox break healthy"), "{}", again.stderr);
+    let broken = place.run("break", &["sandbox", "break", "healthy"]);
+    assert!(broken.status.success(), "{}", broken.stderr);
+    let status = place.run("after", &["sandbox", "status"]);
+    assert!(
+        status.stdout.contains("honeydue-node-1 running") && !status.stdout.contains("ubuntu"),
+        "{}",
+        status.stdout
+    );
+}

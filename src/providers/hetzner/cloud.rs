@@ -113,7 +113,7 @@ impl Cloud for Hetzner {
     }
 
     async fn update_server(&self, permit: &Permit, id: i64, name: &str, labels: &Labels) -> Result<()> {
-        permit.covers(&existing("server", id))?;
+        permit.covers_labels(id)?;
         self.api.put(&format!("/servers/{id}"), &request::rename(name, labels)).await.map(|_| ())
     }
 

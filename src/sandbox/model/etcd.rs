@@ -8,6 +8,8 @@ use super::k3s::{node_ip, node_name, text, Installed, Phase};
 use super::machine::Machine;
 use super::state::Due;
 use super::{Model, Reach};
+use crate::config::{NodeSettings, Settings};
+use serde_json::{json, Value};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -45,33 +47,50 @@ fn password(token: &str) -> &str {
     token.split_once("::").and_then(|(_, rest)| rest.split_once(':')).map_or(token, |(_, password)| password)
 }
 
+/// The configuration of a server that was there before, as far as the configuration at hand tells it.
+fn placed_config(settings: &Settings, node: &NodeSettings) -> Value {
+    let labels: Vec<String> = node.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    json!({
+        "token": "of an earlier time",
+        "cluster-cidr": settings.k3s.pod_cidr,
+        "service-cidr": settings.k3s.service_cidr,
+        "secrets-encryption": settings.k3s.secrets_encryption,
+        "node-label": labels,
+    })
+}
+
 impl Model {
     pub(super) fn new_member(&mut self, server: i64, learner: bool, after: Duration) -> Option<Member> {
         let name = node_name(self.machines.get(&server)?);
         let etcd_name = format!("{name}-{}", self.random.hex(4));
         Some(Member { name, etcd_name, learner, caught_up: self.now + after })
     }
-    /// A cluster that has been running for long, one voter on each of these machines.
-    pub(super) fn place_cluster(&mut self, servers: &[i64], version: &str, sha256: &str) {
+    /// A cluster that has been running for long, one voter on each of these machines, which are the settings' nodes in order.
+    pub(super) fn place_cluster(&mut self, servers: &[i64], settings: &Settings) {
         let uid = self.random.uuid();
         let kubeconfig = self.kubeconfigs.issue(&uid);
-        let installed = |role: &str| Installed {
-            version: version.to_owned(),
-            sha256: sha256.to_owned(),
-            config: serde_json::json!({ "token": "of an earlier time" }),
-            traefik: String::new(),
+        let k3s = &settings.k3s;
+        let sha256 = self.release_digest(&k3s.version, "amd64");
+        let installed = |role: &str, node: &NodeSettings| Installed {
+            version: k3s.version.clone(),
+            sha256: sha256.clone(),
+            config: placed_config(settings, node),
+            traefik: k3s.traefik.as_ref().map(|file| file.text.clone()).unwrap_or_default(),
             role: role.to_owned(),
         };
         let mut members = BTreeMap::new();
-        for server in servers {
+        let mut first = None;
+        for (server, node) in servers.iter().zip(&settings.nodes) {
+            let role = if first.is_none() { "first" } else { "join" };
+            let here = installed(role, node);
+            first.get_or_insert_with(|| here.clone());
             members.extend(self.new_member(*server, false, Duration::ZERO).map(|member| (*server, member)));
-            let role = if members.len() == 1 { "first" } else { "join" };
             let Some(machine) = self.machines.get_mut(server) else { continue };
-            machine.k3s.installed = Some(installed(role));
+            machine.k3s.installed = Some(here);
             machine.k3s.cluster = Some(uid.clone());
             (machine.k3s.enabled, machine.k3s.phase) = (true, Phase::Running);
         }
-        let first = installed("first");
+        let Some(first) = first else { return };
         let token = text(&first.config, "token").to_owned();
         let since = self.now;
         let cluster = K3sCluster { uid: uid.clone(), token, first, members, kubeconfig, since, tick_planned: false };

@@ -1,4 +1,4 @@
-//! Starting worlds: the outside as a disaster leaves it.
+//! Starting worlds: the outside as a disaster leaves it, or before one.
 
 use super::machine::Machine;
 use super::{CloudServer, DnsToken, Latency, Limits, Model, PrimaryIp, PublicAddress, RecordChange, TokenMay};
@@ -72,64 +72,84 @@ impl Model {
     /// Every node is lost: old servers as `loss` says, the zone's records still naming them.
     pub fn total_loss(settings: &Settings, start: &Start, loss: Loss) -> Self {
         let mut model = Self::empty_world(settings, start);
-        let mut addresses = Vec::new();
-        for node in &settings.nodes {
-            addresses.extend(model.place_server(settings, &node.key, loss));
-        }
-        let hosts: Vec<String> = settings.dns.hosts.clone();
-        for host in &hosts {
-            for address in &addresses {
-                let record = RecordChange::address(host, &address.to_string(), settings.dns.proxied, None);
-                model.place_record(&settings.dns.zone, &record);
-            }
-        }
+        model.place_lost(settings, loss);
         model
     }
     /// No disaster: every node runs and is a voter of the cluster, DNS names them all. What port 80 answers is up to the
     /// workloads.
     pub fn healthy(settings: &Settings, start: &Start) -> Self {
-        let mut model = Self::total_loss(settings, start, Loss::Dark);
-        let servers: Vec<i64> = model.machines.keys().copied().collect();
-        for server in &servers {
-            model.machine_on(*server);
-        }
-        for machine in model.machines.values_mut() {
-            machine.on_since = Some(start.now.saturating_sub(Duration::from_secs(86_400)));
-        }
-        let version = settings.k3s.version.clone();
-        let sha256 = model.release_digest(&version, "amd64");
-        model.place_cluster(&servers, &version, &sha256);
+        let mut model = Self::empty_world(settings, start);
+        model.place_healthy(settings);
         model
     }
-    /// An old server of the cluster, as it was before the disaster; returns the address that DNS still names.
-    fn place_server(&mut self, settings: &Settings, node: &str, loss: Loss) -> Option<Ipv4Addr> {
-        let labels: Labels = [
-            (MANAGED_BY.to_owned(), "relight".to_owned()),
-            (CLUSTER.to_owned(), label_value(&settings.cluster)),
-            (NODE.to_owned(), label_value(node)),
-        ]
-        .into();
-        let name = format!("{}-{node}", settings.cluster);
-        let address = self.place_foreign(LIVE, &name, labels)?;
+    /// Puts what [`Model::total_loss`] has into an empty world.
+    pub fn place_lost(&mut self, settings: &Settings, loss: Loss) {
+        let mut addresses = Vec::new();
+        for node in &settings.nodes {
+            let name = format!("{}-{}", settings.cluster, node.key);
+            let labels: Labels = [
+                (MANAGED_BY.to_owned(), "relight".to_owned()),
+                (CLUSTER.to_owned(), label_value(&settings.cluster)),
+                (NODE.to_owned(), label_value(&node.key)),
+            ]
+            .into();
+            let Some((server, address)) = self.place_node(settings, &name, labels) else { continue };
+            addresses.push(address);
+            match loss {
+                Loss::Off => {}
+                Loss::Dark => self.set_status(0, server, ServerStatus::Running),
+                Loss::Gone => self.server_gone(0, server),
+            }
+            // The end of a world before this one is nobody's effect.
+            self.ledger.strangers.clear();
+        }
+        self.name_in_dns(settings, &addresses);
+    }
+    /// Puts what [`Model::healthy`] has into an empty world.
+    pub fn place_healthy(&mut self, settings: &Settings) {
+        self.place_lost(settings, Loss::Dark);
+        let servers: Vec<i64> = self.machines.keys().copied().collect();
+        self.place_running(settings, &servers);
+    }
+    /// Records of every host for each of these addresses, as a person makes them: without a comment.
+    pub(super) fn name_in_dns(&mut self, settings: &Settings, addresses: &[Ipv4Addr]) {
+        for host in &settings.dns.hosts {
+            for address in addresses {
+                let record = RecordChange::address(host, &address.to_string(), settings.dns.proxied, None);
+                self.place_record(&settings.dns.zone, &record);
+            }
+        }
+    }
+    /// Lets these servers, one a node, have been running for a day, as one K3s cluster.
+    pub(super) fn place_running(&mut self, settings: &Settings, servers: &[i64]) {
+        let since = self.now.saturating_sub(Duration::from_secs(86_400));
+        for server in servers {
+            self.set_status(0, *server, ServerStatus::Running);
+            self.machine_on(*server);
+            if let Some(machine) = self.machines.get_mut(server) {
+                machine.on_since = Some(since);
+            }
+        }
+        self.place_cluster(servers, settings);
+    }
+    /// A server of the live project as the configuration has its nodes, powered off; its id and its address.
+    pub(super) fn place_node(&mut self, settings: &Settings, name: &str, labels: Labels) -> Option<(i64, Ipv4Addr)> {
+        let address = self.place_foreign(LIVE, name, labels)?;
         let wanted = &settings.cloud;
         let kind = wanted.server_types.first().and_then(|name| self.offer.types.get(name)).cloned();
         let place = wanted.locations.first().and_then(|name| self.offer.locations.get(name)).cloned();
-        let old = self.projects.first_mut()?.servers.values_mut().find(|s| s.name == name)?;
+        let held = self.projects.first_mut()?;
+        let server = held.servers.values_mut().find(|s| s.name == name)?;
         if let Some(kind) = kind {
-            old.server_type = kind;
+            server.server_type = kind;
         }
-        if let Some(place) = place {
-            old.location = place;
+        if let (Some(place), Some(public)) = (place, &server.public) {
+            if let Some(ip) = held.primary_ips.get_mut(&public.primary_ip) {
+                ip.location.clone_from(&place.name);
+            }
+            server.location = place;
         }
-        let server = old.id;
-        match loss {
-            Loss::Off => {}
-            Loss::Dark => self.set_status(0, server, ServerStatus::Running),
-            Loss::Gone => self.server_gone(0, server),
-        }
-        // The end of a world before this one is nobody's effect.
-        self.ledger.strangers.clear();
-        Some(address)
+        Some((server.id, address))
     }
     /// Puts a server with any name and labels into a project, powered off, as something that was there before.
     pub fn place_foreign(&mut self, project: &str, name: &str, labels: Labels) -> Option<Ipv4Addr> {

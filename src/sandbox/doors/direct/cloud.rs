@@ -179,7 +179,8 @@ impl Cloud for DirectCloud {
         let what = format!("update server {id}");
         let act =
             |model: &mut Model, now, caller: &Caller| model.update_server(now, caller, id, Some(name), Some(labels));
-        self.change(permit, &of_server(id), &what, act).await.map(|_| ())
+        permit.covers_labels(id)?;
+        self.change(permit, permit.target(), &what, act).await.map(|_| ())
     }
     async fn power_off(&self, permit: &Permit, id: i64) -> Result<()> {
         let what = format!("power off server {id}");

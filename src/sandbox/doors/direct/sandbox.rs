@@ -7,10 +7,12 @@ use super::entry::Entry;
 use super::http::DirectHttp;
 use super::shell::DirectShell;
 use super::{DirectClock, DirectFiles, Disk, SeededRandom, Tripwire};
+use crate::config::Settings;
 use crate::sandbox::doors::DirectCluster;
 use crate::sandbox::joined::{ApiServers, Clusters};
 use crate::sandbox::model::{lock, Latency, Model, Shared, Start};
 use crate::sandbox::objects::Pace;
+use crate::sandbox::worlds::StartingWorld;
 use crate::world::{Cluster, Person, SecretSource, World, WorldKind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,6 +58,13 @@ impl Sandbox {
             cloud_token: start.cloud_token.clone(),
             dns_token: start.dns_token.clone(),
         }
+    }
+    /// A sandbox in a starting world, as it is at the start's time.
+    pub fn begun(world: StartingWorld, settings: &Settings, start: &Start) -> Result<Self, String> {
+        let earlier = Start { now: world.begins(start.now), ..start.clone() };
+        let sandbox = Self::direct(Model::empty_world(settings, &earlier), &earlier);
+        world.fill(&mut lock(&sandbox.model), &sandbox.clusters, settings, start.now)?;
+        Ok(sandbox)
     }
     /// The same outside and disk with other tokens: a mistaken operator, or the rehearsal project.
     #[must_use]
