@@ -39,7 +39,7 @@ pub async fn kubeconfig(global: &Global, environment: &Environment, merge: bool)
     if merge {
         let known: BTreeSet<String> =
             kept_runs.into_iter().filter(|(world, _)| *world == run.world).map(|(_, uid)| uid).collect();
-        let mark = Mark { cluster: settings.cluster.clone(), world: run.world.word().to_owned(), uid: uid(&run) };
+        let mark = Mark { cluster: name.clone(), world: run.world.word().to_owned(), uid: uid(&run) };
         let merged = merge::merge(&files(environment)?, &text, &mark, &known)?;
         merged.told().iter().for_each(|line| say!("{line}"));
         say!("use it: kubectl --context {name} get nodes");

@@ -102,7 +102,7 @@ fn a_finished_run_keeps_only_what_its_owner_can_read_and_the_kubeconfig_is_merge
     std::os::unix::fs::symlink(&real, &mine).unwrap();
     assert_eq!(merged(&place, "stale").status.code(), Some(0));
     assert!(mine.is_symlink() && !fs::read_to_string(&real).unwrap().contains("192.0.2.9"));
-    let theirs = FOREIGN.replace("name: other", "name: honeydue");
+    let theirs = FOREIGN.replace("name: other", "name: honeydue-sandbox");
     fs::write(&real, &theirs).unwrap();
     let refused = merged(&place, "refused");
     assert_eq!(refused.status.code(), Some(3), "{}", refused.stderr);

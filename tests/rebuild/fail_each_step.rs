@@ -356,7 +356,7 @@ fn while_cloudflare_is_down_everything_else_finishes_and_the_records_wanted_are_
             }
         }
         for step in steps(&life) {
-            let behind = ["dns", "edge-first", "verify", "late", "protect"];
+            let behind = ["dns", "edge-first", "verify"];
             let name = step.split('[').next().unwrap_or_default();
             let waits = behind.contains(&name) || name == "dns-first";
             assert_eq!(how_it_ended(&life, &step).is_some(), !waits, "{step}");

@@ -1,0 +1,146 @@
+//! The old cluster may have been made by hand, be in another project, or be back: whatever it is, it is found before anything
+//! new is made.
+
+use crate::life::Life;
+use crate::living::{alive, somebody, workers};
+use relight::engine::Event;
+use relight::sandbox::doors::direct::{Keep, ScriptedPerson, Tripwire};
+use relight::sandbox::model::{lock, Fault, FaultKind, Filter, Loss, Matcher, Power, Start};
+use relight::world::{Answer, ServerStatus, CLUSTER, MANAGED_BY};
+use std::sync::Arc;
+
+/// The living cluster, as its user made it by hand: other names, no labels.
+fn made_by_hand() -> Life {
+    let life = alive();
+    let mut model = lock(&life.sandbox.model);
+    let now = model.now();
+    for (i, server) in model.servers(now, &somebody(), &Filter::labels("")).result.unwrap().iter().enumerate() {
+        let labels = server.labels.iter().filter(|(k, _)| ![MANAGED_BY, CLUSTER].contains(&k.as_str()));
+        let labels = labels.map(|(k, v)| (k.clone(), v.clone())).collect();
+        let name = format!("ubuntu-8gb-nbg1-{}", i + 1);
+        assert!(model.update_server(now, &somebody(), server.id, Some(&name), Some(&labels)).result.is_ok());
+    }
+    drop(model);
+    life
+}
+
+fn nobody() -> Arc<ScriptedPerson> {
+    Arc::new(ScriptedPerson::new([], Answer::Nobody("with `--confirm honeydue`".to_owned())))
+}
+
+fn why(life: &Life) -> String {
+    let failed = life.events().into_iter().filter_map(|(_, e)| match e {
+        Event::StepFailed { step, error, .. } => Some(format!("{step}: {error}\n")),
+        _ => None,
+    });
+    failed.collect()
+}
+
+fn touched(life: &Life) -> usize {
+    lock(&life.sandbox.model).ledger.applied().filter(|e| !e.who.run.is_empty()).count()
+}
+
+fn status_of(life: &Life, begins: &str) -> Vec<(String, ServerStatus)> {
+    let mut model = lock(&life.sandbox.model);
+    let now = model.now();
+    let servers = model.servers(now, &somebody(), &Filter::labels("")).result.unwrap();
+    servers.iter().filter(|s| s.name.starts_with(begins)).map(|s| (s.name.clone(), s.status)).collect()
+}
+
+#[test]
+fn a_cluster_made_by_hand_is_refused_and_fenced_once_its_name_is_typed() {
+    let life = made_by_hand();
+    assert_eq!(life.process_with(&Tripwire::new(), nobody()).outcome(), "needs_person");
+    let told = why(&life);
+    assert!(told.contains("server ubuntu-8gb-nbg1-1") && told.contains("has no label of this cluster"), "{told}");
+    assert_eq!(touched(&life), 0);
+    let end = life.process(&Tripwire::new());
+    assert_eq!(end.outcome(), "succeeded", "{end:?} {}", why(&life));
+    // The one thing that is done to what carries no label: a label, once for each, after the name was typed.
+    let adopted = |b: &String| b.starts_with("foreign: cloud.server.update server") && b.contains("ubuntu-8gb-nbg1-");
+    let broken = life.broken_promises();
+    assert!(broken.len() == 3 && broken.iter().all(adopted), "{broken:?}");
+    assert_eq!(workers(&life).len(), 1, "{:?}", workers(&life));
+    let old = status_of(&life, "ubuntu-");
+    assert!(old.len() == 3 && old.iter().all(|(_, status)| *status == ServerStatus::Off), "{old:?}");
+    assert!(old.iter().all(|(name, _)| name.ends_with("-old-abcdefghijkl")), "{old:?}");
+}
+
+#[test]
+fn a_living_cluster_in_another_project_is_evidence_and_nothing_is_touched() {
+    let life = alive();
+    let start = Start::default();
+    let other = life.sandbox.with_tokens(&format!("{}-rehearsal", start.cloud_token), &start.dns_token);
+    let life = Life { sandbox: other, ..life };
+    assert_eq!(life.process_with(&Tripwire::new(), nobody()).outcome(), "needs_person");
+    let told = why(&life);
+    assert!(told.contains("answers the health check") && told.contains("another project"), "{told}");
+    assert_eq!(touched(&life), 0);
+}
+
+#[test]
+fn a_fenced_server_that_was_powered_on_again_is_fenced_again() {
+    let life = Life::lost(Loss::Off);
+    let wire = Tripwire::new();
+    assert_eq!(life.process(&wire).outcome(), "succeeded");
+    let begun = wire.points().iter().position(|p| p.contains("create server")).unwrap_or(wire.points().len() / 2);
+    let life = Life::lost(Loss::Off);
+    life.process(&Tripwire::at(begun));
+    life.crash(Keep::All);
+    {
+        let mut model = lock(&life.sandbox.model);
+        let now = model.now();
+        for server in model.servers(now, &somebody(), &Filter::labels("relight-state")).result.unwrap() {
+            assert!(model.power(now, &somebody(), server.id, Power::On).result.is_ok());
+        }
+        let later = model.now() + std::time::Duration::from_secs(60);
+        model.advance(later);
+    }
+    let old = |status: ServerStatus| {
+        let all = status_of(&life, "honeydue-node");
+        all.into_iter().filter(|(name, now)| name.contains("-old-") && *now == status).count()
+    };
+    assert_eq!(old(ServerStatus::Running), 3, "somebody powered them on");
+    assert_eq!(life.process(&Tripwire::new()).outcome(), "succeeded");
+    assert_eq!(old(ServerStatus::Off), 3);
+    assert_eq!(life.broken_promises(), Vec::<String>::new());
+}
+
+#[test]
+fn stock_that_sells_out_once_our_servers_are_made_is_no_reason_to_stop() {
+    let life = Life::lost(Loss::Gone);
+    let fault = Fault::once(Matcher::op("node.k3s.sh.install"), FaultKind::Exit(10));
+    lock(&life.sandbox.model).faults.plan(fault);
+    assert_eq!(life.process(&Tripwire::new()).outcome(), "refused");
+    {
+        let mut model = lock(&life.sandbox.model);
+        for kind in ["cx33", "cpx32"] {
+            ["nbg1", "fsn1", "hel1"].into_iter().for_each(|place| model.offer.set_stock(kind, place, false));
+        }
+    }
+    let end = life.process(&Tripwire::new());
+    assert_eq!(end.outcome(), "succeeded", "{end:?} {}", why(&life));
+}
+
+#[test]
+fn one_refusal_of_stock_does_not_take_the_nodes_apart() {
+    let life = Life::lost(Loss::Gone);
+    let id = lock(&life.sandbox.model).faults.plan(Fault::once(Matcher::op("cloud.server.create"), FaultKind::SoldOut));
+    assert_eq!(life.process(&Tripwire::new()).outcome(), "succeeded");
+    let mut model = lock(&life.sandbox.model);
+    assert_eq!(model.faults.fired(id), 1);
+    let now = model.now();
+    let servers = model.servers(now, &somebody(), &Filter::labels("relight-run")).result.unwrap();
+    let places: std::collections::BTreeSet<String> = servers.iter().map(|s| s.location.name.clone()).collect();
+    assert_eq!(places.len(), 1, "{places:?}");
+}
+
+#[test]
+fn an_image_changed_after_the_servers_were_made_is_refused_and_named() {
+    let mut life = Life::lost(Loss::Gone);
+    lock(&life.sandbox.model).faults.plan(Fault::once(Matcher::op("node.k3s.sh.install"), FaultKind::Exit(10)));
+    assert_eq!(life.process(&Tripwire::new()).outcome(), "refused");
+    life.settings.cloud.image = "debian-13".to_owned();
+    assert_eq!(life.process(&Tripwire::new()).outcome(), "refused");
+    assert!(why(&life).contains("made from another image"), "{}", why(&life));
+}
