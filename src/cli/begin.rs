@@ -154,7 +154,11 @@ async fn start(
 /// A second run beside an unfinished one would fence what the first one built. In the sandbox only runs of its present world
 /// count: what an earlier sandbox held is gone.
 fn no_unfinished(global: &Global, kind: WorldKind, cluster: &str, card: Option<&Card>) -> Result<(), Stop> {
-    let mut kept = runs::whole(runs::all(&global.state, &[kind], cluster)?);
+    let mut kept = runs::all(&global.state, &[kind], cluster)?;
+    // A run whose journal says nothing may be one that is half done.
+    if let Some(broken) = kept.iter().find_map(|run| run.broken.clone()) {
+        return Err(broken.into());
+    }
     kept.retain(|run| {
         let live = run.state.started.as_ref().is_none_or(|s| s.mode == Mode::Live.word());
         let uid = run.state.started.as_ref().map(|s| s.world_uid.as_str());

@@ -1,5 +1,7 @@
 //! Exit codes: one table, the same for every command.
 
+use super::runs::ASIDE;
+use crate::engine::{Broken, JOURNAL};
 use std::fmt;
 
 /// How relight ends.
@@ -87,11 +89,19 @@ impl From<crate::world::Error> for Stop {
     }
 }
 
-impl From<crate::engine::Broken> for Stop {
-    fn from(broken: crate::engine::Broken) -> Self {
-        let remedy = match broken {
-            crate::engine::Broken::Write { .. } => "make room or mend the disk, then `relight resume`; nothing is done without the journal",
-            _ => "restore the journal from a copy, or start a new run: relight looks at the world before it does anything",
+impl From<Broken> for Stop {
+    fn from(broken: Broken) -> Self {
+        let remedy = match &broken {
+            Broken::Write { .. } => {
+                "make room or mend the disk, then `relight resume`; nothing is done without the journal".to_owned()
+            }
+            Broken::Line { place, .. } | Broken::Read { place, .. } => {
+                let run = place.strip_suffix(&format!("/{JOURNAL}")).unwrap_or(place);
+                format!(
+                    "restore the journal from a copy, or set the run aside: `mv {run} {run}{ASIDE}`; a new run looks at the \
+                     world before it does anything"
+                )
+            }
         };
         Self::new(Exit::Journal, broken.to_string(), remedy)
     }

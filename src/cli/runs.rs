@@ -5,6 +5,9 @@ use crate::engine::{read_journal, Broken, RunState, JOURNAL};
 use crate::world::WorldKind;
 use std::path::{Path, PathBuf};
 
+/// What the name of a run's directory ends with that was set aside: it counts no more.
+pub const ASIDE: &str = ".broken";
+
 /// A run on disk.
 pub struct KeptRun {
     /// Its id.
@@ -43,6 +46,9 @@ pub fn all(state: &Path, worlds: &[WorldKind], cluster: &str) -> Result<Vec<Kept
         };
         for entry in entries {
             let entry = entry.map_err(|e| unreadable(&directory, &e))?;
+            if entry.file_name().to_string_lossy().ends_with(ASIDE) {
+                continue;
+            }
             runs.extend(one(&entry.path(), *world)?);
         }
     }
