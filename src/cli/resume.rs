@@ -14,6 +14,7 @@ use crate::config;
 use crate::engine::{step_records, Event, Journal, RunStarted, RunState, StepRecord, FORMAT};
 use crate::world::{selector, Answer, Question, World, WorldKind};
 use dialoguer::console::Term;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// `relight resume [RUN]`.
@@ -127,10 +128,25 @@ fn changes(prepared: &Prepared, memory: &RunState, records: &[StepRecord]) -> Op
     if what.is_empty() && steps.is_empty() {
         return None;
     }
+    what.extend(edited(prepared, &memory.digests));
     if what.is_empty() {
         what.push("the playbook, a script or a manifest".to_owned());
     }
     Some(Event::PlanChanged { what, steps, settings, plan: records.to_vec() })
+}
+
+/// Files that are not as the last process had them, by name.
+fn edited(prepared: &Prepared, before: &BTreeMap<String, String>) -> Vec<String> {
+    let file = |name: &str| name == "playbook" || name.starts_with("script ") || name.starts_with("manifest ");
+    let now = super::digests::of(prepared);
+    let changed = now.iter().filter(|(name, digest)| before.get(*name).is_some_and(|old| old != *digest));
+    let mut what: Vec<String> =
+        changed.filter(|(name, _)| file(name)).map(|(name, _)| format!("{name} was edited")).collect();
+    let gone = before.keys().filter(|name| file(name) && !now.contains_key(*name));
+    what.extend(gone.map(|name| format!("{name} is gone")));
+    let new = now.keys().filter(|name| file(name) && !before.is_empty() && !before.contains_key(*name));
+    what.extend(new.map(|name| format!("{name} is new")));
+    what
 }
 
 async fn accept(world: &World, changed: &Event) -> Result<(), Stop> {

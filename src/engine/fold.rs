@@ -18,6 +18,8 @@ pub struct RunState {
     pub settings: serde_json::Value,
     /// Digest of each step's inputs, in force.
     pub inputs: BTreeMap<String, String>,
+    /// What the last process ran with, as in [`RunStarted::digests`].
+    pub digests: BTreeMap<String, String>,
     /// Steps that were begun.
     pub begun: BTreeSet<String>,
     /// How each finished step ended, and when.
@@ -47,9 +49,13 @@ impl RunState {
                 self.started_at = record.at;
                 self.settings = first.settings.clone();
                 self.inputs = first.plan.iter().map(|s| (s.id.clone(), s.inputs.clone())).collect();
+                self.digests = first.digests.clone();
                 self.started = Some((**first).clone());
             }
-            Event::RunResumed { .. } => self.ended = None,
+            Event::RunResumed { digests, .. } => {
+                self.ended = None;
+                self.digests.extend(digests.clone());
+            }
             Event::PlanChanged { settings, plan, .. } => {
                 self.settings = settings.clone();
                 self.inputs = plan.iter().map(|s| (s.id.clone(), s.inputs.clone())).collect();
