@@ -29,5 +29,5 @@ mod verify;
 
 pub use action::*;
 pub use fact::{Fact, FactKind, Facts};
-pub use preflight::secret_sources;
+pub use preflight::{resolve_all, secret_sources};
 pub use registry::{action, NAMES};
