@@ -27,6 +27,7 @@ mod teardown;
 mod thing;
 mod verify;
 
+pub use access::UNWRITTEN;
 pub use action::*;
 pub use fact::{Fact, FactKind, Facts};
 pub use preflight::{resolve_all, secret_sources};

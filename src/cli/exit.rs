@@ -90,7 +90,7 @@ impl From<crate::world::Error> for Stop {
 impl From<crate::engine::Broken> for Stop {
     fn from(broken: crate::engine::Broken) -> Self {
         let remedy = match broken {
-            crate::engine::Broken::Write { .. } => "make room or mend the disk, then `relight resume`; nothing is done without the journal",
+            crate::engine::Broken::Write { .. } | crate::engine::Broken::Beside { .. } => "make room or mend the disk, then `relight resume`; nothing is done without the journal",
             _ => "restore the journal from a copy, or start a new run: relight looks at the world before it does anything",
         };
         Self::new(Exit::Journal, broken.to_string(), remedy)

@@ -100,7 +100,11 @@ async fn restore(before: &Termios) {
 async fn ask(texts: Vec<String>, quiet: Quiet) -> Result<BTreeMap<String, Secret>, Stop> {
     let asking = move || {
         let mut answers = Ok(BTreeMap::new());
-        quiet(&mut || answers = texts.iter().map(|text| Ok((text.clone(), hidden(text)?))).collect());
+        quiet(&mut || {
+            // What was drawn last may have left the cursor on its own line.
+            eprintln!();
+            answers = texts.iter().map(|text| Ok((text.clone(), hidden(text)?))).collect();
+        });
         answers
     };
     let lost = |_| Stop::new(Exit::Failed, "the thread at the prompt was lost", "run it again");
@@ -109,7 +113,7 @@ async fn ask(texts: Vec<String>, quiet: Quiet) -> Result<BTreeMap<String, Secret
 
 /// One prompt. Nothing but Enter, or the end of the input, is no answer: asking on would never end where the terminal is gone.
 fn hidden(text: &str) -> Result<Secret, Stop> {
-    let asked = dialoguer::Password::new().with_prompt(text).allow_empty_password(true).report(false).interact();
+    let asked = dialoguer::Password::new().with_prompt(text).allow_empty_password(true).interact();
     let nothing = |why: String| {
         Stop::new(Exit::NeedsPerson, format!("\"{text}\" was not answered{why}"), "run it again and answer the prompt")
     };

@@ -14,6 +14,7 @@
 mod addresses;
 mod cloudflare_down;
 mod fail_each_step;
+mod full_disk;
 mod happy;
 mod judged;
 mod kept_secrets;
