@@ -12,10 +12,20 @@ pub(super) const KUBECONFIG: &str = "secrets/kubeconfig";
 /// The K3s token of the servers.
 pub(super) const K3S_TOKEN: &str = "secrets/k3s-token";
 
-/// A file of the run could not be read or written.
+/// The code of the error by which the engine learns that the run's files cannot be written. The journal is one of them, and most
+/// often they fail for the same reason: nothing more is done.
+pub const UNWRITTEN: &str = "run_files_unwritten";
+
+/// A file of the run could not be written.
+pub(super) fn unwritten(cx: &StepContext<'_>, name: &str, error: &io::Error) -> Error {
+    Error::fatal(format!("{}/{name} cannot be written: {error}", cx.world.files.place()))
+        .code(UNWRITTEN)
+        .remedy("make room or mend the disk, then `relight resume`")
+}
+
+/// A file of the run could not be read.
 pub(super) fn file_error(cx: &StepContext<'_>, name: &str, error: &io::Error) -> Error {
-    Error::fatal(format!("{}/{name}: {error}", cx.world.files.place()))
-        .remedy("make the state directory readable and writable")
+    Error::fatal(format!("{}/{name}: {error}", cx.world.files.place())).remedy("make the state directory readable")
 }
 
 /// A secret that the run keeps, `None` where it has none of that name yet.
@@ -26,7 +36,7 @@ pub(super) async fn kept(cx: &StepContext<'_>, name: &str) -> Result<Option<Secr
 
 /// Keeps a secret, durably, before anything is done with it.
 pub(super) async fn keep(cx: &StepContext<'_>, name: &str, value: &Secret) -> Result<()> {
-    cx.world.files.write(name, value.expose()).await.map_err(|e| file_error(cx, name, &e))
+    cx.world.files.write(name, value.expose()).await.map_err(|e| unwritten(cx, name, &e))
 }
 
 /// A kept secret, made where there is none.

@@ -168,6 +168,10 @@ pub trait Action: Send + Sync {
     fn uses(&self) -> &'static [FactKind] {
         &[]
     }
+    /// Whether it resolves sources of secrets: what a person has to be asked for is asked before the run is driven. Pure.
+    fn needs_secrets(&self) -> bool {
+        false
+    }
     /// Looks, and changes nothing.
     async fn check(&self, cx: &StepContext<'_>) -> Result<Check>;
     /// Does it, from whatever state the check found. Safe to repeat. Waiting for the outside to settle is the check's part.

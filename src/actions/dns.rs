@@ -85,7 +85,7 @@ impl Point {
         let record = |r: &Record| json!({ "type": r.kind, "name": r.name, "content": r.content, "proxied": r.proxied, "ttl": r.ttl });
         let text = Value::Array(earlier.iter().map(record).collect()).to_string();
         let written = cx.world.files.write(BEFORE, text.as_bytes()).await;
-        written.map_err(|e| access::file_error(cx, BEFORE, &e))
+        written.map_err(|e| access::unwritten(cx, BEFORE, &e))
     }
 }
 

@@ -1,7 +1,7 @@
 //! `inventory.note`, `inventory.compare`: what the project holds before a run makes anything, and after it took all of that
 //! down again.
 
-use super::access::file_error;
+use super::access::{file_error, unwritten};
 use super::teardown::KINDS;
 use super::{Action, Check, Facts, Place, StepContext};
 use crate::world::{self, Error, Labels, Result};
@@ -65,7 +65,7 @@ impl Action for Note {
         let before: BTreeMap<String, String> =
             inventory(cx).await?.into_iter().map(|(key, item)| (key, item.words)).collect();
         let text = json!(before).to_string();
-        cx.world.files.write(BEFORE, text.as_bytes()).await.map_err(|e| file_error(cx, BEFORE, &e))
+        cx.world.files.write(BEFORE, text.as_bytes()).await.map_err(|e| unwritten(cx, BEFORE, &e))
     }
 }
 

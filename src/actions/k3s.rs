@@ -196,6 +196,9 @@ impl Action for OnNode {
     fn uses(&self) -> &'static [FactKind] {
         &[FactKind::NodeAddress, FactKind::PeerAddress, FactKind::K3sDigest]
     }
+    fn needs_secrets(&self) -> bool {
+        matches!(self, Self::Install)
+    }
     async fn check(&self, cx: &StepContext<'_>) -> Result<Check> {
         let ended = Self::look(cx).await?;
         let why = ended.value("why").unwrap_or_default().to_owned();

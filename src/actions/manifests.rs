@@ -222,6 +222,9 @@ impl Action for Secrets {
     fn uses(&self) -> &'static [FactKind] {
         &[FactKind::NodeAddress, FactKind::Kubeconfig]
     }
+    fn needs_secrets(&self) -> bool {
+        true
+    }
     async fn check(&self, cx: &StepContext<'_>) -> Result<Check> {
         let at = access::api(cx, access::first(cx)?).await?;
         let objects = Self::objects(cx).await?;

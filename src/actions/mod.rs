@@ -27,7 +27,8 @@ mod teardown;
 mod thing;
 mod verify;
 
+pub use access::UNWRITTEN;
 pub use action::*;
 pub use fact::{Fact, FactKind, Facts};
-pub use preflight::secret_sources;
+pub use preflight::{resolve_all, secret_sources};
 pub use registry::{action, NAMES};

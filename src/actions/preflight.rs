@@ -4,8 +4,9 @@ use super::manifests::manifests;
 use super::patience::patiently;
 use super::{Action, Check, FactKind, Facts, Place, StepContext};
 use crate::config::{SecretContent, Settings};
-use crate::world::{self, Class, Error, Result, SecretFrom, ServerType, ThingKind};
+use crate::world::{self, Class, Error, Result, SecretFrom, SecretSource, ServerType, ThingKind};
 use async_trait::async_trait;
+use futures::future::join_all;
 use serde_json::{json, Value};
 use std::collections::BTreeSet;
 
@@ -59,9 +60,27 @@ pub fn secret_sources(settings: &Settings) -> Vec<(String, SecretFrom)> {
     all
 }
 
+/// Resolves every source that [`secret_sources`] lists, each once and all at the same time: several programs that wait for a
+/// person's touch must not add up against a deadline. No value is kept here.
+pub async fn resolve_all(source: &dyn SecretSource, settings: &Settings) -> Vec<(String, SecretFrom, Result<()>)> {
+    let all = secret_sources(settings);
+    let mut once: Vec<&SecretFrom> = Vec::new();
+    for (_, from) in &all {
+        if !once.contains(&from) {
+            once.push(from);
+        }
+    }
+    let ends = join_all(once.iter().map(|from| source.resolve(from))).await;
+    let end_of = |from: &SecretFrom| {
+        let end = once.iter().zip(&ends).find(|(one, _)| **one == from).map(|(_, end)| end.clone());
+        end.map_or(Ok(()), |end| end.map(|_| ()))
+    };
+    all.iter().map(|(title, from)| (title.clone(), from.clone(), end_of(from))).collect()
+}
+
 async fn local(cx: &StepContext<'_>, found: &mut Findings) -> Result<()> {
-    for (title, from) in secret_sources(cx.settings()) {
-        if let Err(error) = cx.world.secrets.resolve(&from).await {
+    for (title, _, end) in resolve_all(&*cx.world.secrets, cx.settings()).await {
+        if let Err(error) = end {
             found.problem(format!("secret {title}: {}", error.what), &error.remedy);
         }
     }
@@ -236,6 +255,9 @@ impl Action for Preflight {
     }
     fn provides(&self) -> &'static [FactKind] {
         &[FactKind::ZoneId]
+    }
+    fn needs_secrets(&self) -> bool {
+        true
     }
     async fn check(&self, cx: &StepContext<'_>) -> Result<Check> {
         let mut found = Findings::default();

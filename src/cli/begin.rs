@@ -8,11 +8,11 @@ use super::exit::{Exit, Stop};
 use super::person::Terminal;
 use super::prepare::{self, Prepared};
 use super::worlds::{self, Environment};
-use super::{commands, digests, history, kept, runs, sandbox};
+use super::{commands, digests, history, kept, prompts, runs, sandbox};
 use crate::actions::{Mode, RunId};
 use crate::engine::{step_records, Event, Journal, RunStarted, RunState, StepRecord, FORMAT};
 use crate::providers::{Holder, Lock, OsRandom, STATE_LOCKED};
-use crate::world::{self, Answer, Person, Question, World, WorldKind};
+use crate::world::{self, Answer, Person, Question, SecretSource, World, WorldKind};
 use dialoguer::console::Term;
 use std::io::IsTerminal;
 use std::path::Path;
@@ -30,12 +30,11 @@ pub fn lock(directory: &Path, run: &str) -> Result<Lock, Stop> {
 
 /// The person for a run, and the drawing that makes room for questions.
 pub fn person(global: &Global, header: &str, drawing: &Drawing) -> Arc<dyn Person> {
-    let drawing = drawing.clone();
     Arc::new(Terminal {
         yes: global.yes,
         confirm: global.confirm.clone(),
         header: header.to_owned(),
-        quiet: Arc::new(move |then| drawing.quiet(then)),
+        quiet: drawing.quieting(),
     })
 }
 
@@ -107,12 +106,12 @@ pub async fn begin(global: &Global, environment: &Environment, purpose: &Purpose
     let above = if stderr.is_term() && !global.json { "" } else { header.as_str() };
     let drawing = Drawing::new(global, above, look.clock.factor());
     let person = person(global, &header, &drawing);
-    if let Err(stop) = agree(&*person, kind, &id, &prepared).await {
+    let agreed = agreed(&*person, &look, &id, &prepared, &drawing).await;
+    if agreed.is_err() {
         // Made for the run's files, of which there is none yet; where there is one after all, it stays.
         let _ = std::fs::remove_dir(&place);
-        return Err(stop);
     }
-    let world = World { person, ..look };
+    let world = World { person, secrets: agreed?, ..look };
     start(global, &prepared, &id, world, records, &drawing, &header).await
 }
 
@@ -172,6 +171,19 @@ fn no_unfinished(global: &Global, kind: WorldKind, cluster: &str, card: Option<&
             format!("`relight resume {}` finishes it; delete {} to give it up", run.id, run.directory.display()),
         )),
     }
+}
+
+/// Asks whether to begin, then for the secrets that only a person has.
+async fn agreed(
+    person: &dyn Person,
+    look: &World,
+    id: &RunId,
+    prepared: &Prepared,
+    drawing: &Drawing,
+) -> Result<Arc<dyn SecretSource>, Stop> {
+    agree(person, look.kind, id, prepared).await?;
+    let (source, ahead) = (Arc::clone(&look.secrets), (&prepared.plan, &RunState::default()));
+    prompts::answered(look.kind, source, &prepared.settings, ahead, drawing.quieting()).await
 }
 
 /// Asks before a run begins: live with the cluster's name typed, in the sandbox with a yes. Without a terminal a sandbox run

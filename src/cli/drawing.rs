@@ -47,6 +47,12 @@ impl Drawing {
         }
     }
 
+    /// [`Drawing::quiet`], to be handed to another thread.
+    pub fn quieting(&self) -> super::person::Quiet {
+        let drawing = self.clone();
+        Arc::new(move |then| drawing.quiet(then))
+    }
+
     /// Runs something that needs the terminal for itself.
     pub fn quiet(&self, then: &mut dyn FnMut()) {
         match self {

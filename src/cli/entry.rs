@@ -4,7 +4,7 @@ use super::args::{Cli, Command};
 use super::begin::{self, Purpose};
 use super::exit::{Exit, Stop};
 use super::worlds::Environment;
-use super::{commands, kubectl, resume, retold, sandbox};
+use super::{commands, kubectl, prompts, resume, retold, sandbox};
 use crate::world::Secret;
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
@@ -99,10 +99,12 @@ async fn relights(cli: Cli, environment: &Environment) -> Result<Exit, Stop> {
         Command::Status { run } => commands::status(global, run.as_deref()).await?,
         Command::Plan { playbook, check: false } => commands::plan(global, &playbook)?,
         Command::Plan { playbook, check: true } => {
-            return super::look::plan_check(global, environment, &playbook).await
+            return prompts::interruptible(super::look::plan_check(global, environment, &playbook)).await?
         }
         Command::Validate { secrets: false } => commands::validate(global)?,
-        Command::Validate { secrets: true } => return super::sources::validate(global, environment).await,
+        Command::Validate { secrets: true } => {
+            return prompts::interruptible(super::sources::validate(global, environment)).await?
+        }
         Command::Kubeconfig { merge } => super::kubeconfig::kubeconfig(global, environment, merge).await?,
         Command::Sandbox { command } => return sandbox::command(global, &command).await,
         Command::Kubectl { .. } => {}

@@ -92,7 +92,7 @@ impl From<crate::world::Error> for Stop {
 impl From<Broken> for Stop {
     fn from(broken: Broken) -> Self {
         let remedy = match &broken {
-            Broken::Write { .. } => {
+            Broken::Write { .. } | Broken::Beside { .. } => {
                 "make room or mend the disk, then `relight resume`; nothing is done without the journal".to_owned()
             }
             Broken::Line { place, .. } | Broken::Read { place, .. } => {

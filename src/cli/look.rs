@@ -6,13 +6,14 @@ use super::drawing::fitted;
 use super::drive;
 use super::exit::{Exit, Stop};
 use super::prepare;
+use super::prompts;
 use super::runs;
 use super::say::say;
 use super::worlds::{self, Environment};
 use crate::actions::{Check, Effects, Facts, Mode, RunId, StepContext};
-use crate::engine::place;
+use crate::engine::{place, RunState};
 use crate::report;
-use crate::world::{Error, NobodyThere, Permit, Result as WorldResult, Target, WorldKind};
+use crate::world::{Error, NobodyThere, Permit, Result as WorldResult, Target, World, WorldKind};
 use async_trait::async_trait;
 use dialoguer::console::Term;
 use serde_json::json;
@@ -45,6 +46,9 @@ pub async fn plan_check(global: &Global, environment: &Environment, playbook: &s
     let directory = last.as_ref().map_or_else(|| scratch.path().to_owned(), |run| run.directory.clone());
     let world =
         worlds::world(settings, environment, card.as_ref().map(|c: &card::Card| c), &directory, Arc::new(NobodyThere))?;
+    let (source, all) = (Arc::clone(&world.secrets), (&prepared.plan, &RunState::default()));
+    let secrets = prompts::answered(kind, source, settings, all, Arc::new(|then| then())).await?;
+    let world = World { secrets, ..world };
     let run = RunId { id: last.as_ref().map_or_else(|| "none".to_owned(), |r| r.id.clone()), mode: Mode::Live };
     let mut facts = last.map(|run| run.state.facts).unwrap_or_default();
     let header = drive::header(&world, settings, Mode::Live).await;

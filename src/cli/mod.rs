@@ -1,8 +1,8 @@
 //! The command line: one file a subcommand, and the only room that prompts.
 //!
 //! ```text
-//! rebuild: args -> prepare (files) -> sandbox or tokens -> plan shown -> agreed -> first record -> drive -> ending
-//! resume:  args -> runs (journal)  -> card or tokens    -> what changed, agreed -> drive -> ending
+//! rebuild: args -> prepare (files) -> sandbox or tokens -> plan shown -> agreed -> prompts -> first record -> drive -> ending
+//! resume:  args -> runs (journal)  -> card or tokens    -> what changed, agreed -> prompts -> drive -> ending
 //! ```
 
 mod args;
@@ -24,6 +24,7 @@ mod look;
 mod merge;
 mod person;
 mod prepare;
+mod prompts;
 mod proofs;
 mod resume;
 mod retold;

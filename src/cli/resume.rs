@@ -7,6 +7,7 @@ use super::drawing::{fitted, Drawing};
 use super::drive::{self, Drive};
 use super::exit::{Exit, Stop};
 use super::prepare::{self, Prepared};
+use super::prompts;
 use super::runs::{self, KeptRun};
 use super::worlds::{self, Environment};
 use crate::actions::{Mode, RunId};
@@ -68,6 +69,10 @@ async fn go_on(
         accept(world, &changed).await?;
         journal.append(changed).await?;
     }
+    let ahead = (&prepared.plan, &memory);
+    let source = Arc::clone(&world.secrets);
+    let secrets = prompts::answered(world.kind, source, &prepared.settings, ahead, drawing.quieting()).await?;
+    let world = &World { secrets, ..world.clone() };
     let resumed = Event::RunResumed {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         finished: memory.finished.len(),

@@ -3,20 +3,21 @@
 use super::args::Global;
 use super::exit::{Exit, Stop};
 use super::worlds::Environment;
-use super::{commands, prepare};
-use crate::actions::secret_sources;
+use super::{commands, prepare, prompts};
+use crate::actions::resolve_all;
 use crate::providers::Secrets;
-use crate::world::SecretSource;
+use std::sync::Arc;
 
 /// Validates the files, then resolves every source. No value is shown.
 pub async fn validate(global: &Global, environment: &Environment) -> Result<Exit, Stop> {
     commands::validate(global)?;
     let settings = prepare::settings(global)?;
-    let source = Secrets::new(environment.clone(), settings.base.clone());
+    let source = Arc::new(Secrets::new(environment.clone(), settings.base.clone()));
+    let source = prompts::asked(source, &settings, Arc::new(|then| then())).await?;
     let mut missing = Vec::new();
-    for (title, from) in secret_sources(&settings) {
-        match source.resolve(&from).await {
-            Ok(_) => eprintln!("  secret     {title}: {from} has a value"),
+    for (title, from, end) in resolve_all(&*source, &settings).await {
+        match end {
+            Ok(()) => eprintln!("  secret     {title}: {from} has a value"),
             Err(error) => missing.push(format!("secret {title}: {}; {}", error.what, error.remedy)),
         }
     }

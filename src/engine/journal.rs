@@ -39,6 +39,12 @@ pub enum Broken {
         /// The operating system's words.
         why: String,
     },
+    /// Another of the run's files could not be written: what would be done with it may be lost as well.
+    #[error("{why}")]
+    Beside {
+        /// Which file, and the operating system's words.
+        why: String,
+    },
     /// A line before the last one is not what was written.
     #[error("the journal {place} is broken at line {line}: {why}")]
     Line {
@@ -214,6 +220,11 @@ impl Journal {
 
     fn fail(&self, why: String) -> Broken {
         self.broken.get_or_init(|| Broken::Write { place: self.files.place(), why }).clone()
+    }
+
+    /// From now on every append fails: another of the run's files could not be written.
+    pub fn give_up(&self, why: &str) -> Broken {
+        self.broken.get_or_init(|| Broken::Beside { why: why.to_owned() }).clone()
     }
 
     fn whole(&self) -> Result<(), Broken> {

@@ -28,3 +28,4 @@ pub use event::*;
 pub use fold::RunState;
 pub use journal::{read as read_journal, Broken, Journal, Reading, Record, JOURNAL};
 pub use run::{place, step_records, Run};
+pub use stages::ahead;

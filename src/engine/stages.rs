@@ -107,6 +107,12 @@ impl<'a> Stages<'a> {
     }
 }
 
+/// The steps that a process may still run: those that are over when it starts are not looked at again.
+pub fn ahead<'a>(plan: &'a Plan, memory: &RunState) -> Vec<&'a Step> {
+    let stages = Stages::begin(plan, memory);
+    plan.steps.iter().enumerate().filter(|(i, _)| stages.is(*i, Stage::Waiting)).map(|(_, step)| step).collect()
+}
+
 impl Why {
     /// What becomes of a step that ended so.
     pub(super) fn stage(self) -> Stage {

@@ -5,7 +5,7 @@ use super::event::{Event, Found, Outcome};
 use super::fold::RunState;
 use super::journal::{Broken, Journal};
 use super::retry;
-use crate::actions::{Check, Facts, Place, StepContext};
+use crate::actions::{Check, Facts, Place, StepContext, UNWRITTEN};
 use crate::playbook::Step;
 use crate::world::{Class, Error, Result as WorldResult, World};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -258,6 +258,9 @@ impl StepRun<'_> {
             };
             if let Some(broken) = self.journal.broken() {
                 return Err(broken.clone());
+            }
+            if error.is(UNWRITTEN) {
+                return Err(self.journal.give_up(&error.what));
             }
             note(&error.what, true);
             tries.failed = true;

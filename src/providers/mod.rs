@@ -30,6 +30,6 @@ pub use lock::{Held, Holder, Lock, STATE_LOCKED};
 pub use nowhere::NoDns;
 pub use openssh::OpenSsh;
 pub use sealed::{seal, SEALED};
-pub use secrets::{Generated, Secrets};
+pub use secrets::{Answered, Generated, Secrets};
 pub use system::{OsRandom, SystemClock};
 pub use transport::Endpoint;

@@ -64,6 +64,65 @@ fn files_with(directory: &Path, needles: &[String], found: &mut Vec<String>, loo
     }
 }
 
+/// What relight made itself, from the run's `secrets`: tokens whole, keys by those lines that hold secret bytes.
+fn made_by_the_run(place: &Place) -> Vec<String> {
+    let secrets = place.path().join(
+        place.json(&["status", "--json"])["run"]
+            .as_str()
+            .map_or_else(String::new, |run| format!("state/sandbox/honeydue/{run}/secrets")),
+    );
+    let (mut needles, mut names) = (Vec::new(), Vec::new());
+    for entry in std::fs::read_dir(&secrets).unwrap().flatten() {
+        names.push(entry.file_name().to_string_lossy().into_owned());
+        let text = std::fs::read_to_string(entry.path()).unwrap();
+        if text.starts_with("-----BEGIN") {
+            // The first line of a key says only what it is.
+            needles.extend(
+                text.lines().skip(2).filter(|line| line.len() > 40 && !line.starts_with('-')).map(str::to_owned),
+            );
+        } else if let Some((_, key)) = text.split_once("client-key-data:") {
+            needles.push(key.split_whitespace().next().unwrap().trim_matches('"').to_owned());
+        } else {
+            needles.push(text.trim().to_owned());
+        }
+    }
+    for wanted in ["k3s-token", "kubeconfig", "ssh_ed25519", "host"] {
+        assert!(names.iter().any(|name| name.contains(wanted)), "{wanted} is not among {names:?}");
+    }
+    assert!(needles.len() >= names.len() && needles.iter().all(|needle| needle.len() >= 32), "{names:?}");
+    needles
+}
+
+#[test]
+fn what_a_run_made_itself_and_what_a_failing_run_was_given_is_shown_by_nothing() {
+    let canary = |name: &&str| ((*name).to_owned(), format!("canary-{:032x}", rand::random::<u128>()));
+    let canaries: Vec<(String, String)> = VARIABLES.iter().map(canary).collect();
+    let mut needles: Vec<String> = canaries.iter().map(|(_, value)| value.clone()).collect();
+    let mut variables = canaries;
+    variables.push(("RUST_LOG".to_owned(), "relight=trace".to_owned()));
+    let place = Place::new(&variables);
+    assert!(place.run("start", &["sandbox", "start"]).status.success());
+    let quota = serde_json::json!({ "on": { "op": "cloud.server.create" }, "kind": "quota", "times": { "times": 1 } });
+    place.control("/fault", &quota);
+    let failed = place.run("failed", &REBUILD);
+    assert!(!failed.status.success() && failed.stderr.contains("server"), "{}", failed.stderr);
+    succeeded(&place.run("resume", &super::RESUME));
+    // Their words are files too, and are looked at with all others.
+    for (name, arguments) in [
+        ("status", &["status"][..]),
+        ("plan", &["plan", "rebuild", "--sandbox"]),
+        ("check", &["plan", "rebuild", "--check", "--sandbox"]),
+    ] {
+        let ended = place.run(name, arguments);
+        assert!(ended.status.success() && !ended.stdout.is_empty(), "{name}: {}", ended.stderr);
+    }
+    needles.extend(made_by_the_run(&place));
+    let (mut found, mut looked) = (Vec::new(), 0);
+    files_with(place.path(), &needles, &mut found, &mut looked);
+    assert!(found.is_empty(), "{found:#?}");
+    assert!(looked > 12, "journal, words and logs are files");
+}
+
 #[test]
 fn secrets_reach_the_cluster_and_nothing_else() {
     let base64 = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);

@@ -14,6 +14,7 @@ mod keeping;
 mod place;
 mod sandbox_life;
 mod signals;
+mod trouble;
 
 use nix::sys::signal::Signal;
 use place::{Ended, Place};

@@ -53,8 +53,18 @@ impl Place {
         self.directory.path()
     }
     pub fn start(&self, name: &str, arguments: &[&str]) -> Running {
+        self.spawn(name, Command::new(env!("CARGO_BIN_EXE_relight")), arguments)
+    }
+    /// The same where no file can grow beyond so many bytes: a full disk, without root.
+    pub fn cramped(&self, name: &str, bytes: u64, arguments: &[&str]) -> Ended {
+        let mut shell = Command::new("sh");
+        // In blocks of 512 bytes. Without the signal a write fails as it does on a full disk.
+        shell.args(["-c", "trap '' XFSZ; ulimit -f \"$1\"; shift; exec \"$@\"", "sh"]).arg((bytes / 512).to_string());
+        shell.arg(env!("CARGO_BIN_EXE_relight"));
+        self.spawn(name, shell, arguments).end()
+    }
+    fn spawn(&self, name: &str, mut command: Command, arguments: &[&str]) -> Running {
         let file = |end: &str| std::fs::File::create(self.path().join(format!("{name}.{end}"))).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_relight"));
         // The whole path is in the command line of the sandbox too: that is how the last sweep finds it.
         command.arg("--config").arg(self.path().join("relight.yaml")).arg("--state").arg(self.path().join("state"));
         command.args(["--profile", "instant"]).args(arguments).current_dir(self.path());

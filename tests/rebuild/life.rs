@@ -98,7 +98,7 @@ pub enum End {
     /// Its tripwire killed it.
     Killed,
     /// Its journal broke.
-    Broken(#[expect(dead_code, reason = "Debug shows it where a test fails")] Broken),
+    Broken(Broken),
 }
 
 impl End {

@@ -15,6 +15,7 @@ mod addresses;
 mod by_hand;
 mod cloudflare_down;
 mod fail_each_step;
+mod full_disk;
 mod happy;
 mod judged;
 mod kept_secrets;

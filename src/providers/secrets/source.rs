@@ -5,7 +5,6 @@ use crate::providers::age_file;
 use crate::world::{Error, Result, Secret, SecretFrom, SecretSource};
 use async_trait::async_trait;
 use std::collections::BTreeMap;
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -16,7 +15,8 @@ const COMMAND_TIMEOUT: Duration = Duration::from_secs(60);
 /// A secret longer than this is a mistake (bytes).
 pub(super) const LONGEST: usize = 1 << 20;
 
-/// Resolves secrets from the environment, files, programs, age files and a hidden prompt.
+/// Resolves secrets from the environment, files, programs and age files. It asks nobody: prompts are put before, by the command
+/// line, and their answers come in front of it ([`super::Answered`]).
 ///
 /// The environment is the map that `main` hands in: it takes the variables out of the process before anything else runs, so
 /// that no child inherits them.
@@ -25,14 +25,12 @@ pub struct Secrets {
     base: PathBuf,
     command_timeout: Duration,
     known: Mutex<BTreeMap<String, Arc<OnceCell<Secret>>>>,
-    terminal: tokio::sync::Mutex<()>,
 }
 
 impl Secrets {
     /// Sources with this environment; relative paths are below `base`, the directory of `relight.yaml`.
     pub fn new(environment: BTreeMap<String, Secret>, base: impl Into<PathBuf>) -> Self {
-        let (known, terminal) = (Mutex::default(), tokio::sync::Mutex::new(()));
-        Self { environment, base: base.into(), command_timeout: COMMAND_TIMEOUT, known, terminal }
+        Self { environment, base: base.into(), command_timeout: COMMAND_TIMEOUT, known: Mutex::default() }
     }
 
     /// The same with another limit for programs, in wall time.
@@ -57,20 +55,6 @@ impl Secrets {
         })
     }
 
-    async fn ask(&self, text: &str) -> Result<Secret> {
-        let _alone = self.terminal.lock().await;
-        if !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
-            return Err(Error::fatal(format!("\"{text}\" cannot be asked without a terminal"))
-                .remedy("run relight in a terminal, or give this secret by `env`, `file` or `command`"));
-        }
-        let text = text.to_owned();
-        let prompt = move || dialoguer::Password::new().with_prompt(text).interact();
-        match tokio::task::spawn_blocking(prompt).await {
-            Ok(Ok(answer)) => Ok(Secret::new(answer)),
-            _ => Err(Error::fatal("nothing was entered").remedy("run it again and answer the prompt")),
-        }
-    }
-
     async fn fetch(&self, from: &SecretFrom) -> Result<Secret> {
         match from {
             SecretFrom::Env(name) => self.variable(name),
@@ -86,7 +70,8 @@ impl Secrets {
             SecretFrom::Command(words) => {
                 command::output(words, &self.base, &self.environment, self.command_timeout).await
             }
-            SecretFrom::Prompt(text) => self.ask(text).await,
+            SecretFrom::Prompt(text) => Err(Error::fatal(format!("\"{text}\" cannot be asked without a terminal"))
+                .remedy("run relight in a terminal, or give this secret by `env`, `file` or `command`")),
         }
     }
 }

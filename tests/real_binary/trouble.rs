@@ -1,0 +1,58 @@
+//! The operator's own machine is in trouble: the disk is full, or the state directory cannot be read.
+
+use super::place::Place;
+use super::{last_line, succeeded, REBUILD, RESUME};
+use std::os::unix::fs::{symlink, PermissionsExt};
+
+#[test]
+fn a_full_disk_ends_the_run_with_the_journals_code_and_a_resume_with_room_finishes_it() {
+    let place = Place::new(&[]);
+    assert!(place.run("start", &["sandbox", "start"]).status.success());
+    // Without --json, so that the journal is the longest of all files: it alone meets the limit.
+    let full = place.cramped("full", 40 * 1024, &["rebuild", "--sandbox", "--yes"]);
+    assert_eq!(full.status.code(), Some(6), "{}", full.stderr);
+    assert!(full.stderr.contains("cannot be written") && full.stderr.contains("make room"), "{}", full.stderr);
+    let again = place.cramped("again", 40 * 1024, &["resume", "--yes"]);
+    assert_eq!(again.status.code(), Some(6), "there is still no room: {}", again.stderr);
+    let run = last_run(&place);
+    let resumed = place.run("resume", &RESUME);
+    succeeded(&resumed);
+    assert_eq!(last_line(&resumed)["run"], run.as_str());
+    place.is_as_wanted();
+}
+
+fn last_run(place: &Place) -> String {
+    place.json(&["status", "--json"])["run"].as_str().unwrap().to_owned()
+}
+
+/// Every command that needs the state says that it cannot be read, and what to do.
+fn is_told(place: &Place) {
+    for (name, arguments) in
+        [("status", &["status"][..]), ("resume", &RESUME), ("rebuild", &REBUILD), ("kubeconfig", &["kubeconfig"])]
+    {
+        let ended = place.run(name, arguments);
+        assert_eq!(ended.status.code(), Some(2), "{name}: {}", ended.stderr);
+        assert!(ended.stderr.contains("next: ") && ended.stderr.contains("state"), "{name}: {}", ended.stderr);
+    }
+}
+
+#[test]
+fn a_state_directory_that_leads_nowhere_is_told_with_what_to_do() {
+    let place = Place::new(&[]);
+    symlink("state", place.path().join("state")).unwrap();
+    is_told(&place);
+}
+
+#[test]
+fn a_state_directory_without_permission_is_told_with_what_to_do() {
+    if nix::unistd::geteuid().is_root() {
+        println!("skipped: root may read everything");
+        return;
+    }
+    let place = Place::new(&[]);
+    let state = place.path().join("state");
+    std::fs::create_dir(&state).unwrap();
+    std::fs::set_permissions(&state, std::fs::Permissions::from_mode(0o000)).unwrap();
+    is_told(&place);
+    std::fs::set_permissions(&state, std::fs::Permissions::from_mode(0o700)).unwrap();
+}
