@@ -67,7 +67,8 @@ async fn dns_is_spoken_to_and_answers_as_cloudflare_describes_it() {
 #[tokio::test]
 async fn an_accounts_own_token_is_proved_where_its_account_answers() {
     let (clock, model) = world();
-    let (address, log) = wire::open_recorded(CloudflareDoor::new(model.clone(), clock.clone()).router(), "/client/v4").await;
+    let (address, log) =
+        wire::open_recorded(CloudflareDoor::new(model.clone(), clock.clone()).router(), "/client/v4").await;
     let base = format!("http://{address}/client/v4");
     let with = |token: &str| Cloudflare::new(&base, &Secret::new(token), clock.clone(), &Timeouts::default()).unwrap();
     let (dns, unknown) = (with("cfat_account-token"), with("cfat_nobody"));
