@@ -8,7 +8,14 @@
     reason = "a test stops where it fails"
 )]
 
+#[path = "../support/description.rs"]
+#[allow(dead_code)]
+mod description;
+#[path = "../support/wire.rs"]
+mod wire;
+
 mod canary;
+mod described;
 mod judged;
 mod keeping;
 mod place;

@@ -4,14 +4,17 @@
     reduce.py hetzner    <openapi.json> > hetzner.json      # https://docs.hetzner.cloud/cloud.spec.json
     reduce.py cloudflare <openapi.json> > cloudflare.json   # github.com/cloudflare/api-schemas, DNS and zones
 
-Cloudflare's public description has no `dns_records/batch`; its path and the `relight_` components were added to the input by hand,
-from the official Python client 5.9.0 and the documentation of batch record changes.
+The input for Cloudflare (its public description of August 2024, trimmed) lacks three operations that relight uses. They are written
+by hand from the official Python client 5.9.0, which Cloudflare generates from its description, and are NOT official text:
+`dns_records/batch`, with the `relight_` components, is in the input already; `/accounts/{account_id}/tokens/verify` and
+`/zones/{zone_id}/settings/ssl` come from added.json. Each keeps a mark, `added`, which says from what it was written.
 
 Nothing is judged or corrected here but what JSON Schema cannot read: `nullable` becomes a type, status keys such as `4xx` become
 `4XX`, prose and examples are dropped. Where the live API has moved on since the description was written, the tests patch it, with
 the reason (tests/support/description.rs).
 """
 import json
+import os
 import sys
 
 PATHS = {
@@ -28,6 +31,7 @@ PATHS = {
     "cloudflare": [
         "/user/tokens/verify", "/zones", "/zones/{zone_id}", "/zones/{zone_id}/dns_records",
         "/zones/{zone_id}/dns_records/{dns_record_id}", "/zones/{zone_id}/dns_records/batch",
+        "/accounts/{account_id}/tokens/verify", "/zones/{zone_id}/settings/ssl",
     ],
 }
 METHODS = ["get", "post", "put", "patch", "delete"]
@@ -70,7 +74,10 @@ def operation(op):
         responses[status.upper()] = body(response.get("content"))
     request = op.get("requestBody", {})
     query = {p["name"]: schema(p["schema"]) for p in op.get("parameters", []) if p.get("in") == "query"}
-    return {"query": query, "request": body(request.get("content")), "responses": responses}
+    reduced = {"query": query, "request": body(request.get("content")), "responses": responses}
+    if "x-relight-added" in op:
+        reduced["added"] = op["x-relight-added"]
+    return reduced
 
 
 def used(node, schemas, found):
@@ -92,6 +99,11 @@ def main():
     which, path = sys.argv[1:]
     with open(path, encoding="utf-8") as file:
         whole = json.load(file)
+    with open(os.path.join(os.path.dirname(__file__), "added.json"), encoding="utf-8") as file:
+        added = json.load(file).get(which, {}).get("paths", {})
+    for path, methods in added.items():
+        # What the description itself has one day is better than what was written by hand.
+        whole["paths"].setdefault(path, methods)
     paths = {}
     for path in PATHS[which]:
         methods = whole["paths"][path]

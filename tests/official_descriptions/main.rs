@@ -9,19 +9,21 @@
     reason = "a test stops where it fails"
 )]
 
-#[path = "support/description.rs"]
+#[path = "../support/description.rs"]
 mod description;
-#[path = "support/wire.rs"]
+#[path = "../support/wire.rs"]
 mod wire;
+
+mod dns;
+mod refused;
 
 use description::{Description, Exchange};
 use relight::config::Timeouts;
-use relight::providers::{Cloudflare, Hetzner, SystemClock};
-use relight::sandbox::doors::{CloudflareDoor, HetznerDoor, Shape};
-use relight::sandbox::model::{DnsToken, Latency, Model, RecordChange, Shared, TokenMay};
+use relight::providers::{Hetzner, SystemClock};
+use relight::sandbox::doors::{HetznerDoor, Shape};
+use relight::sandbox::model::{DnsToken, Latency, Model, Shared, TokenMay};
 use relight::world::{
-    Batch, Class, Clock, Cloud, Dns, FirewallRule, Labels, NewRecord, Permit, Secret, ServerSpec, ServerStatus, Target,
-    ThingKind, ThingSpec,
+    Class, Clock, Cloud, FirewallRule, Labels, Permit, Secret, ServerSpec, ServerStatus, Target, ThingKind, ThingSpec,
 };
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -135,6 +137,7 @@ async fn live_a_whole_life(cloud: &dyn Cloud, reader: &dyn Cloud, clock: &dyn Cl
     let firewall = made.iter().find(|(kind, _)| *kind == ThingKind::Firewall).unwrap().1;
     cloud.set_firewall_rules(&old("firewall", firewall), firewall, &[rule("udp", Some("8472"))]).await.unwrap();
     cloud.attach_firewall(&old("server", id), firewall, id).await.unwrap();
+    behind_the_fence(cloud, id).await;
     let in_use = cloud.delete_thing(&old("firewall", firewall), ThingKind::Firewall, firewall).await.unwrap_err();
     assert!(in_use.is("resource_in_use"));
     let address = cloud.primary_ips().await.unwrap().remove(0);
@@ -161,6 +164,33 @@ async fn live_a_whole_life(cloud: &dyn Cloud, reader: &dyn Cloud, clock: &dyn Cl
     assert!(cloud.image_exists("ubuntu-24.04", "x86").await.unwrap());
     assert!(!cloud.image_exists("ubuntu-99.04", "arm").await.unwrap());
     assert_eq!(cloud.primary_ips().await.unwrap(), [], "they went with their servers");
+}
+
+/// The fence: a firewall whose one rule goes out to nowhere, alone on the server; and the way back.
+async fn behind_the_fence(cloud: &dyn Cloud, id: i64) {
+    let nowhere = FirewallRule {
+        direction: "out".into(),
+        protocol: "icmp".into(),
+        port: None,
+        addresses: vec!["192.0.2.1/32".into()],
+        description: "nowhere".into(),
+    };
+    let spec = ThingSpec::Firewall(vec![nowhere]);
+    let wall = cloud.create_thing(&new("firewall", "demo-fence"), "demo-fence", &spec, &labels("r1")).await.unwrap();
+    assert_eq!(wall.spec, spec);
+    let before = cloud.server(id).await.unwrap().unwrap().firewalls;
+    cloud.attach_firewall(&old("server", id), wall.id, id).await.unwrap();
+    for firewall in &before {
+        cloud.detach_firewall(&old("server", id), *firewall, id).await.unwrap();
+        cloud.detach_firewall(&old("server", id), *firewall, id).await.unwrap();
+    }
+    assert_eq!(cloud.server(id).await.unwrap().unwrap().firewalls, [wall.id]);
+    for firewall in &before {
+        cloud.attach_firewall(&old("server", id), *firewall, id).await.unwrap();
+    }
+    cloud.detach_firewall(&old("server", id), wall.id, id).await.unwrap();
+    assert_eq!(cloud.server(id).await.unwrap().unwrap().firewalls, before);
+    cloud.delete_thing(&old("firewall", wall.id), ThingKind::Firewall, wall.id).await.unwrap();
 }
 
 /// Addresses that nobody's server has: more than a page of them, and one that goes.
@@ -193,8 +223,10 @@ async fn hetzner_keeps_to(description: Description, shape: Shape) {
     let base = format!("http://{address}/v1");
     let with = |token: &str| Hetzner::new(&base, &Secret::new(token), clock.clone(), &Timeouts::default()).unwrap();
     live_a_whole_life(&with("write-token"), &with("read-token"), &*clock).await;
+    refused::by_the_cloud(&with("write-token"), &model, &*clock).await;
     keep_addresses(&with("write-token"), &model).await;
-    hold(&description, &log, |_| false, 40);
+    refused::page_by_page(&with("write-token"), &model, &log).await;
+    hold(&description, &log, |_| false, 100);
 }
 
 #[tokio::test]
@@ -223,72 +255,4 @@ async fn what_the_older_shape_sends_would_be_noticed_in_the_newer_one() {
     broken.query.push(("pages".into(), "1".into()));
     let complaints = Description::hetzner().complaints(&broken, false).join("\n");
     assert!(complaints.contains("server_type") && complaints.contains("pages"), "{complaints}");
-}
-
-fn record(name: &str, content: &str) -> NewRecord {
-    let (name, content, comment) = (name.to_owned(), content.to_owned(), "relight".to_owned());
-    NewRecord { kind: "A".into(), name, content, proxied: true, ttl: 1, comment }
-}
-
-#[tokio::test]
-async fn dns_is_spoken_to_and_answers_as_cloudflare_describes_it() {
-    let (clock, model) = world();
-    model
-        .lock()
-        .unwrap()
-        .place_record("example.org", &RecordChange::address("www.example.org", "127.91.1.9", true, None));
-    let (address, log) = wire::open_recorded(CloudflareDoor::new(model, clock.clone()).router(), "/client/v4").await;
-    let base = format!("http://{address}/client/v4");
-    let with = |token: &str| Cloudflare::new(&base, &Secret::new(token), clock.clone(), &Timeouts::default()).unwrap();
-    let (dns, reader) = (with("dns-token"), with("reading"));
-    dns.prove_token().await.unwrap();
-    assert_eq!(with("unknown-token").prove_token().await.unwrap_err().class, Class::Fatal);
-    let zone = dns.zone("example.org").await.unwrap().unwrap();
-    assert_eq!(dns.zone("example.com").await.unwrap(), None);
-    dns.prove_writable(&zone).await.unwrap();
-    assert!(reader.prove_writable(&zone).await.unwrap_err().is("10000"));
-
-    let names = ["api.example.org".to_owned(), "www.example.org".to_owned()];
-    let before = dns.records(&zone, &names).await.unwrap();
-    let permit = Permit::for_a_test(Target::Dns { zone: zone.name.clone(), names: names.to_vec() });
-    let batch = Batch {
-        patches: vec![(before[0].id.clone(), record("www.example.org", "127.91.1.10"))],
-        posts: vec![record("api.example.org", "127.91.1.10"), record("api.example.org", "127.91.1.11")],
-        ..Batch::default()
-    };
-    dns.change(&permit, &zone, &batch).await.unwrap();
-    let after = dns.records(&zone, &names).await.unwrap();
-    let seen: Vec<_> = after.iter().map(|r| (r.name.as_str(), r.content.as_str(), r.comment.as_deref())).collect();
-    assert_eq!(
-        seen,
-        [
-            ("api.example.org", "127.91.1.10", Some("relight")),
-            ("api.example.org", "127.91.1.11", Some("relight")),
-            ("www.example.org", "127.91.1.10", Some("relight"))
-        ]
-    );
-    let twice = Batch { posts: vec![record("api.example.org", "127.91.1.10")], ..Batch::default() };
-    assert!(dns.change(&permit, &zone, &twice).await.unwrap_err().is("81058"));
-    let gone = Batch { deletes: vec![after[0].id.clone(), "0".repeat(32)], ..Batch::default() };
-    assert!(dns.change(&permit, &zone, &gone).await.unwrap_err().is("81044"));
-    assert_eq!(dns.records(&zone, &names).await.unwrap().len(), 3, "all or nothing");
-    let all = Batch { deletes: after.into_iter().map(|r| r.id).collect(), ..Batch::default() };
-    dns.change(&permit, &zone, &all).await.unwrap();
-    assert!(dns.records(&zone, &names).await.unwrap().is_empty());
-    // The one request that Cloudflare must refuse as wrong is wrong.
-    let proof = |e: &Exchange| e.method == "POST" && e.path.ends_with("/dns_records");
-    hold(&Description::cloudflare(), &log, proof, 18);
-}
-
-#[tokio::test]
-async fn an_accounts_own_token_is_proved_where_its_account_answers() {
-    let (clock, model) = world();
-    let (address, log) = wire::open_recorded(CloudflareDoor::new(model, clock.clone()).router(), "/client/v4").await;
-    let base = format!("http://{address}/client/v4");
-    let dns = Cloudflare::new(&base, &Secret::new("cfat_account-token"), clock, &Timeouts::default()).unwrap();
-    dns.prove_token().await.unwrap();
-    let zone = dns.zone("example.org").await.unwrap().unwrap();
-    assert_eq!(dns.ssl_mode(&zone).await.unwrap().as_deref(), Some("flexible"));
-    let paths: Vec<String> = log.lock().unwrap().iter().map(|e| e.path.clone()).collect();
-    assert!(paths.iter().any(|path| path.starts_with("/accounts/") && path.ends_with("/tokens/verify")), "{paths:?}");
 }
