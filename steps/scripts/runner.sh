@@ -101,13 +101,16 @@ relight_state() {
 }
 
 # SCRIPT VERB DIGEST UNIT CALL SECONDS
+# A unit at work is joined. One that has ended is read only by the call that started it: whoever calls later has looked at the
+# node and found that what an earlier one brought about is not there any more (a revert, a reset), so it is done again.
 relight_start() {
     local dir="$relight_base/${4#relight-}"
     mkdir -p "$dir" || relight_trouble "cannot make $dir"
     exec 9>"$dir.lock" || relight_trouble "cannot make $dir.lock"
     flock 9 || relight_trouble "cannot lock $dir.lock"
     case $(relight_state "$dir" "$4") in
-        running | 0) ;;
+        running) ;;
+        0) [ "$(cat "$dir/call" 2>/dev/null)" = "$5" ] || relight_launch "$dir" "$@" ;;
         *) relight_launch "$dir" "$@" ;;
     esac
     exec 9>&-

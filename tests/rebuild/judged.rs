@@ -7,11 +7,15 @@ use relight::sandbox::model::{lock, Loss};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Mutex;
+use std::time::Duration;
 
 /// Processes after a kill until the run must have ended.
 const MOST_PROCESSES: usize = 3;
 /// Schedules of one test: all take too long in a debug build. `RELIGHT_SCHEDULES=2000` takes every single point.
 const MOST_SCHEDULES: usize = 70;
+
+/// How long nobody resumes, longer than the timed revert of a hardening.
+const PAUSE: Duration = Duration::from_secs(600);
 
 /// What must come out, whatever is killed.
 pub struct Wanted {
@@ -61,8 +65,17 @@ fn unknown(events: &[(u64, Event)]) -> BTreeSet<String> {
 pub struct Kills(Vec<BTreeSet<String>>);
 
 impl Kills {
-    /// The machine loses what was not synced, and these steps were under way.
+    /// The machine loses what was not synced, and these steps were under way. At every other kill minutes pass before anybody
+    /// resumes: what a node takes back by itself, it has taken back by then.
     pub fn crash(&mut self, life: &Life, keep: Keep) {
+        self.crash_at_once(life, keep);
+        if life.events().len().is_multiple_of(2) {
+            life.later(PAUSE);
+        }
+    }
+
+    /// The same without a pause: where something else lives on meanwhile, and changes by itself.
+    pub fn crash_at_once(&mut self, life: &Life, keep: Keep) {
         life.crash(keep);
         self.0.push(unknown(&life.events()));
     }

@@ -24,5 +24,6 @@ mod killed_again;
 mod life;
 mod living;
 mod old_cluster;
+mod pause;
 mod rehearsal;
 mod wrong_hands;

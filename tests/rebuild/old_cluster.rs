@@ -153,7 +153,7 @@ fn killed(
         let life = begin();
         assert!(matches!(life.process(&Tripwire::at(*point)), End::Killed), "not killed at {point}");
         let mut kills = Kills::default();
-        kills.crash(&life, *keep);
+        kills.crash_at_once(&life, *keep);
         let mut wrong = finished(&life, &kills, wanted);
         if workers(&life).is_empty() {
             wrong.push("no worker runs".to_owned());

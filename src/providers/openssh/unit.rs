@@ -6,8 +6,11 @@
 //! |---|---|
 //! | none | started |
 //! | at work | joined |
-//! | ended with 0 | its end is read |
-//! | ended otherwise, or lost | started anew |
+//! | ended with 0, started by this call | its end is read |
+//! | ended, started by an earlier call, or lost | started anew |
+//!
+//! An end of an earlier call says nothing of now: whoever starts again has looked, and what that one brought about is not there
+//! any more (an unconfirmed hardening was taken back, somebody stopped K3s).
 //!
 //! While waiting: a lost connection is made again and waited on, without a limit but the engine's deadline, which drops the
 //! future. A unit that is lost (the node restarted, or someone stopped it) or that is not there after a start whose reply was

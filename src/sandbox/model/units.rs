@@ -144,8 +144,8 @@ impl Model {
         self.machine_off(server);
         self.machine_on(server);
     }
-    /// Starts a unit, joins the one of that name that runs, or tells the end of the one that ended well. One that ended badly
-    /// runs anew.
+    /// Starts a unit, or joins the one of that name that runs. One that has ended runs anew: each call here is a call of its own,
+    /// and only the one that started a unit is told of its end, by [`Model::script_result`].
     pub fn run_script(
         &mut self,
         now: Duration,
@@ -155,7 +155,7 @@ impl Model {
     ) -> Result<UnitState, NodeError> {
         let target = self.check_connection(now, at)?;
         let known = self.unit_state(at.server, &job.unit);
-        if matches!(&known, UnitState::Running { .. }) || matches!(&known, UnitState::Ended(e) if e.exit == 0) {
+        if matches!(&known, UnitState::Running { .. }) {
             return Ok(known);
         }
         let op = format!("node.{}.{}", job.script, job.verb);
