@@ -3,14 +3,17 @@
 use super::args::Global;
 use super::exit::{Exit, Stop};
 use super::worlds::Environment;
-use super::{commands, prepare};
+use super::{prepare, validate};
 use crate::actions::secret_sources;
 use crate::providers::Secrets;
 use crate::world::SecretSource;
 
 /// Validates the files, then resolves every source. No value is shown.
 pub async fn validate(global: &Global, environment: &Environment) -> Result<Exit, Stop> {
-    commands::validate(global)?;
+    match validate::validate(global)? {
+        Exit::Done => {}
+        refused => return Ok(refused),
+    }
     let settings = prepare::settings(global)?;
     let source = Secrets::new(environment.clone(), settings.base.clone());
     let mut missing = Vec::new();
