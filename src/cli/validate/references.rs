@@ -132,8 +132,8 @@ fn backends(written: &Written, there: &There<'_>, problems: &mut Vec<Problem>) {
 fn pod(written: &Written, there: &There<'_>, problems: &mut Vec<Problem>) {
     let Some(path) = pods::path(written) else { return };
     let Some(spec) = pods::at(&written.object, path) else { return };
-    let fields = ["serviceAccountName", "serviceAccount"].into_iter();
-    if let Some((field, name)) = fields.filter_map(|field| Some((field, spec.get(field)?.as_str()?))).next() {
+    let mut fields = ["serviceAccountName", "serviceAccount"].into_iter();
+    if let Some((field, name)) = fields.find_map(|field| Some((field, spec.get(field)?.as_str()?))) {
         account(written, &format!("{path}.{field}"), (written.namespace(), name), there, problems);
     }
     for (i, volume) in list(spec, "/volumes").iter().enumerate() {

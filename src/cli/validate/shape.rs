@@ -38,8 +38,8 @@ fn at<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
     if let Some((number, rest)) = path.strip_prefix('[').and_then(|inside| inside.split_once(']')) {
         return at(value.get(number.parse::<usize>().ok()?)?, rest);
     }
-    let fitting = value.as_object()?.iter().filter_map(|(key, inner)| at(inner, path.strip_prefix(key.as_str())?));
-    fitting.last()
+    let ends = |rest: &&str| rest.is_empty() || rest.starts_with(['.', '[']);
+    value.as_object()?.iter().find_map(|(key, inner)| at(inner, path.strip_prefix(key.as_str()).filter(ends)?))
 }
 
 fn word(value: &Value) -> &'static str {

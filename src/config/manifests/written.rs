@@ -43,14 +43,14 @@ impl Written {
         format!("{}/{}", self.namespace(), self.name())
     }
     /// A mistake at the value of this path (`spec.rules[0].host`), or at the innermost part of the path that is there.
-    pub fn problem(&self, path: &str, what: impl Into<String>, remedy: impl Into<String>) -> Problem {
-        self.at(self.find(path).1, what.into(), remedy.into())
+    pub fn problem(&self, path: &str, what: impl AsRef<str>, remedy: impl Into<String>) -> Problem {
+        self.at(self.find(path).1, what.as_ref(), remedy.into())
     }
     /// The same at the key, for one that should not be there.
-    pub fn problem_at_key(&self, path: &str, what: impl Into<String>, remedy: impl Into<String>) -> Problem {
-        self.at(self.find(path).0, what.into(), remedy.into())
+    pub fn problem_at_key(&self, path: &str, what: impl AsRef<str>, remedy: impl Into<String>) -> Problem {
+        self.at(self.find(path).0, what.as_ref(), remedy.into())
     }
-    fn at(&self, Place { line, column }: Place, what: String, remedy: String) -> Problem {
+    fn at(&self, Place { line, column }: Place, what: &str, remedy: String) -> Problem {
         Problem { file: self.file.clone(), line, column, what: format!("{self}: {what}"), remedy }
     }
     /// Places of the key and of the value at a path.
