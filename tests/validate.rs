@@ -1,6 +1,6 @@
 //! `relight validate` finds, by the real binary and with its place, whatever would fail minutes into an outage.
 
-#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test ends where it fails")]
+#![expect(clippy::unwrap_used, reason = "a test ends where it fails")]
 
 use serde_json::Value;
 use std::fs;
