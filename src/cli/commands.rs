@@ -1,4 +1,4 @@
-//! The commands that look at files alone: `plan`, `validate`, `schema`, `completions`, `status`.
+//! The commands that look at files alone: `plan`, `schema`, `completions`, `status`.
 
 use super::args::{Cli, Global};
 use super::drawing::{columns, fitted};
@@ -96,37 +96,6 @@ pub fn plan(global: &Global, playbook: &str) -> Result<(), Stop> {
         let settings = &prepared.settings;
         let header = format!("offline · cluster {} · zone {}", settings.cluster, settings.dns.zone);
         out(&plan_shown(&header, &prepared, &records, columns(&Term::stdout())));
-    }
-    Ok(())
-}
-
-/// `relight validate`: everything that can be known from files.
-pub fn validate(global: &Global) -> Result<(), Stop> {
-    let settings = prepare::settings(global)?;
-    let source = prepare::source(global)?;
-    let mut steps = 0;
-    let names = source.names();
-    for name in &names {
-        prepare::plan(&source, name, &settings, Mode::Rehearsal)?;
-        steps += prepare::plan(&source, name, &settings, Mode::Live)?.steps.len();
-    }
-    let scripts = prepare::scripts(&source)?;
-    let manifests = config::manifests(&settings).map_err(|p| Stop::usage(p.to_string(), ""))?;
-    if global.json {
-        let all = json!({
-            "v": 1, "valid": true, "cluster": settings.cluster, "nodes": settings.nodes.len(), "playbooks": names,
-            "scripts": scripts.keys().collect::<Vec<_>>(), "manifests": manifests.len(),
-        });
-        say!("{all}");
-        return Ok(());
-    }
-    say!("{}: valid", global.config.display());
-    say!("  cluster    {} with {} nodes, K3s {}", settings.cluster, settings.nodes.len(), settings.k3s.version);
-    say!("  playbooks  {} ({steps} steps)", names.join(", "));
-    say!("  scripts    {}", scripts.keys().cloned().collect::<Vec<_>>().join(", "));
-    say!("  manifests  {} objects", manifests.len());
-    if settings.cloud.authorized_keys.is_empty() {
-        say!("  note       no `ssh_authorized_keys`: only the run's own key will get into the nodes");
     }
     Ok(())
 }

@@ -101,7 +101,7 @@ async fn relights(cli: Cli, environment: &Environment) -> Result<Exit, Stop> {
         Command::Plan { playbook, check: true } => {
             return prompts::interruptible(super::look::plan_check(global, environment, &playbook)).await?
         }
-        Command::Validate { secrets: false } => commands::validate(global)?,
+        Command::Validate { secrets: false } => return super::validate::validate(global),
         Command::Validate { secrets: true } => {
             return prompts::interruptible(super::sources::validate(global, environment)).await?
         }

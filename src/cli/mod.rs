@@ -33,6 +33,7 @@ mod sandbox;
 mod say;
 mod serve;
 mod sources;
+mod validate;
 mod worlds;
 
 pub use args::Cli;

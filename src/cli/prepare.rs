@@ -4,8 +4,8 @@ use super::args::Global;
 use super::exit::{Exit, Stop};
 use super::history::Outlook;
 use crate::actions::{self, Mode, RunId, Scripts};
-use crate::config::{self, Settings};
-use crate::playbook::{self, Binding, Plan, Source};
+use crate::config::{self, Problem, Settings};
+use crate::playbook::{self, Binding, Plan, Source, SourceFile};
 use crate::world::Random;
 use std::fmt::Display;
 
@@ -67,10 +67,15 @@ pub fn plan(source: &Source, name: &str, settings: &Settings, mode: Mode) -> Res
     let known = || format!("playbooks are: {}", source.names().join(", "));
     let file = source.playbook(name).map_err(|what| Stop::usage(what, ""))?;
     let file = file.ok_or_else(|| Stop::usage(format!("there is no playbook {name}"), known()))?;
+    expanded(source, &file, settings, mode).map_err(|problems| Stop::usage(lines(&problems), ""))
+}
+
+/// Expands a playbook that was read.
+pub fn expanded(source: &Source, file: &SourceFile, settings: &Settings, mode: Mode) -> Result<Plan, Vec<Problem>> {
     let make = |name: &str, params: &serde_json::Value| actions::action(name, params);
     let binding =
         Binding { nodes: &settings.nodes, default_deadline: settings.timeouts.step, mode, actions: &make, source };
-    playbook::load(&file.text, &file.file, &binding).map_err(|problems| Stop::usage(lines(&problems), ""))
+    playbook::load(&file.text, &file.file, &binding)
 }
 
 /// All of it.

@@ -3,14 +3,17 @@
 use super::args::Global;
 use super::exit::{Exit, Stop};
 use super::worlds::Environment;
-use super::{commands, prepare, prompts};
+use super::{prepare, prompts, validate};
 use crate::actions::resolve_all;
 use crate::providers::Secrets;
 use std::sync::Arc;
 
 /// Validates the files, then resolves every source. No value is shown.
 pub async fn validate(global: &Global, environment: &Environment) -> Result<Exit, Stop> {
-    commands::validate(global)?;
+    match validate::validate(global)? {
+        Exit::Done => {}
+        refused => return Ok(refused),
+    }
     let settings = prepare::settings(global)?;
     let source = Arc::new(Secrets::new(environment.clone(), settings.base.clone()));
     let source = prompts::asked(source, &settings, Arc::new(|then| then())).await?;

@@ -14,6 +14,9 @@ mod inward;
 pub(super) mod namespaces;
 mod provided;
 mod traefik;
+mod written;
+
+pub use written::{written, Written};
 
 /// One Kubernetes object of a manifest.
 #[derive(Debug, Clone, PartialEq)]

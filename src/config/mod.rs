@@ -15,7 +15,7 @@ mod validate;
 mod yaml;
 
 pub use load::load;
-pub use manifests::{manifests, Manifest, ReadOnce};
+pub use manifests::{manifests, written, Manifest, ReadOnce, Written};
 pub use problem::{known, nearest, Place, Problem, Problems};
 pub use record::differences;
 pub use rehearsed::{Differs, Rehearsed};

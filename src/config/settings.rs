@@ -176,7 +176,8 @@ pub struct ManifestSettings {
     pub paths: Vec<PathBuf>,
     /// Workloads by name; each waits until the one before is ready.
     pub order: Vec<String>,
-    /// `Secret namespace/name` and `ConfigMap namespace/name` that something else provides.
+    /// What something else provides: `Kind namespace/name`, of a Secret, `ConfigMap`, Service, `ServiceAccount` or
+    /// `PersistentVolumeClaim`.
     pub external: Vec<String>,
     /// In a rehearsal: the workloads that stay at zero; nothing else may act on the outside either.
     pub inward: Option<Vec<String>>,

@@ -80,6 +80,13 @@ async fn an_accounts_own_token_is_proved_where_its_account_answers() {
     assert_eq!(dns.ssl_mode(&zone).await.unwrap(), None, "reading settings is a permission of its own");
     assert_eq!(unknown.prove_token().await.unwrap_err().class, Class::Fatal);
     hold(&Description::cloudflare(), &log, |_| false, 7);
+    // The judge would notice: another status or mode than there is.
+    for (end, member, word) in [("/tokens/verify", "status", "sleepy"), ("/settings/ssl", "value", "sideways")] {
+        let mut broken = log.lock().unwrap().iter().find(|e| e.path.ends_with(end) && e.status == 200).unwrap().clone();
+        broken.reply.as_mut().unwrap()["result"][member] = word.into();
+        let complaints = Description::cloudflare().complaints(&broken, false);
+        assert!(complaints.iter().any(|c| c.contains(word)), "{end}: {complaints:?}");
+    }
     let paths: Vec<String> = log.lock().unwrap().iter().map(|e| e.path.clone()).collect();
     assert!(paths.iter().any(|path| path.starts_with("/accounts/") && path.ends_with("/tokens/verify")), "{paths:?}");
 }
@@ -146,4 +153,15 @@ async fn a_list_of_records_of_more_than_a_page_keeps_to_the_description() {
     let second = ("page".to_owned(), "2".to_owned());
     assert!(log.lock().unwrap().iter().any(|e| e.path.ends_with("/dns_records") && e.query.contains(&second)));
     hold(&Description::cloudflare(), &log, |_| false, 3);
+}
+
+#[test]
+fn three_operations_are_written_by_hand_and_all_others_are_official_text() {
+    let by_hand = [
+        "get /accounts/{account_id}/tokens/verify",
+        "post /zones/{zone_id}/dns_records/batch",
+        "get /zones/{zone_id}/settings/ssl",
+    ];
+    assert_eq!(Description::cloudflare().by_hand(), by_hand);
+    assert_eq!(Description::hetzner().by_hand(), [""; 0]);
 }

@@ -83,7 +83,7 @@ fn a_sandbox_starts_in_the_world_that_is_asked_for_and_keeps_it() {
     assert!(status.stdout.contains("ubuntu-8gb-nbg1-1 running"), "{}", status.stdout);
     let again = place.run("again", &["sandbox", "start", "--world", "healthy"]);
     assert_eq!(again.status.code(), Some(2));
-    assert!(again.stderr.contains("relight sandbox break healthy"), "{}", again.stderr);
+    assert!(again.stderr.contains("break healthy"), "{}", again.stderr);
     let broken = place.run("break", &["sandbox", "break", "healthy"]);
     assert!(broken.status.success(), "{}", broken.stderr);
     let status = place.run("after", &["sandbox", "status"]);

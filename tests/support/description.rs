@@ -76,6 +76,14 @@ impl Description {
         Self(whole)
     }
 
+    /// The operations that are no official text but were written by hand (tests/support/specs/reduce.py).
+    pub fn by_hand(&self) -> Vec<String> {
+        let all = self.0["paths"].as_object().unwrap().iter();
+        let operations =
+            all.flat_map(|(path, methods)| methods.as_object().unwrap().iter().map(move |(m, o)| (m, path, o)));
+        operations.filter(|(.., o)| o.get("added").is_some()).map(|(m, path, _)| format!("{m} {path}")).collect()
+    }
+
     /// Everything about an exchange that the description does not allow. `proof`: the request is wrong on purpose.
     pub fn complaints(&self, exchange: &Exchange, proof: bool) -> Vec<String> {
         let Some(operation) = self.operation(exchange) else {

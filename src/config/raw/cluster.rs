@@ -139,7 +139,8 @@ pub(in super::super) struct RawManifests {
     /// Workloads by name, each of which waits until the one before is ready. Everything else is ordered by kind.
     #[serde(default)]
     pub order: Vec<At<String>>,
-    /// What something else provides: `Secret namespace/name` or `ConfigMap namespace/name`.
+    /// What something else provides: `Kind namespace/name`, of a Secret, ConfigMap, Service, ServiceAccount or
+    /// PersistentVolumeClaim.
     #[serde(default)]
     pub external: Vec<At<String>>,
 }

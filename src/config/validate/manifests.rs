@@ -8,6 +8,9 @@ use super::super::settings::ManifestSettings;
 use super::{resolved, Checks};
 use std::path::{Path, PathBuf};
 
+/// Kinds that something else may provide.
+const EXTERNAL: [&str; 5] = ["Secret", "ConfigMap", "Service", "ServiceAccount", "PersistentVolumeClaim"];
+
 impl Checks {
     pub(super) fn manifests(
         &mut self,
@@ -29,11 +32,15 @@ impl Checks {
         self.unique("workload", raw.order.iter().map(|o| (o.value.as_str(), o.place)));
         for external in &raw.external {
             let (kind, name) = external.value.split_once(' ').unwrap_or_default();
-            if matches!(kind, "Secret" | "ConfigMap") {
+            if EXTERNAL.contains(&kind) {
                 self.object_name(name, external.place, "manifests.external:");
             } else {
-                let what = format!("manifests.external: \"{}\" names no Secret or ConfigMap", external.value);
-                self.add(external.place, what, "write Secret namespace/name or ConfigMap namespace/name");
+                let what = format!("manifests.external: \"{}\" names nothing that can be declared", external.value);
+                self.add(
+                    external.place,
+                    what,
+                    format!("write Kind namespace/name; kinds are: {}", EXTERNAL.join(", ")),
+                );
             }
         }
         let plain = |list: Vec<At<String>>| list.into_iter().map(|v| v.value).collect();

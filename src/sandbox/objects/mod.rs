@@ -35,4 +35,5 @@ pub use machines::NodeView;
 pub use pace::{Pace, Startup};
 pub use requests::{Named, PatchKind, Writer};
 pub use store::{Change, Objects};
+pub use validate::{described, selects, Shape, Unknown};
 pub use watch::Watch;

@@ -96,6 +96,10 @@ impl<'a> Schema<'a> {
             None => Self(of_kind(&served.group, &served.version, &served.kind).map_or(&*FREE, |(_, s)| s)),
         }
     }
+    /// A schema of the description ([`of_kind`]).
+    pub fn described(schema: &'a Value) -> Self {
+        Self(schema)
+    }
     /// A schema of which nothing is known.
     pub fn free() -> Self {
         Self(&FREE)
@@ -108,6 +112,10 @@ impl<'a> Schema<'a> {
     }
     fn properties(self) -> Option<&'a Map<String, Value>> {
         self.0.get("properties").and_then(Value::as_object)
+    }
+    /// The names of its fields.
+    pub fn names(self) -> impl Iterator<Item = &'a str> {
+        self.properties().into_iter().flatten().map(|(name, _)| name.as_str())
     }
     fn is_free(self) -> bool {
         self.0.get("x-kubernetes-preserve-unknown-fields") == Some(&Value::Bool(true))

@@ -1,21 +1,46 @@
 //! What the API server checks before it stores: known fields, types, required fields, names, and what may not change.
 
 use super::failure::Failure;
-use super::kinds::Served;
+use super::kinds::{self, Served};
 use super::read::{name, text};
 use super::schema::Schema;
 use super::selector::Labels;
+use crate::config::nearest;
 use serde_json::{json, Value};
 
 /// What is wrong with an object's shape.
 #[derive(Debug, Default)]
 pub struct Shape {
-    /// `spec.foo`, for fields that the schema has not.
-    pub unknown: Vec<String>,
+    /// Fields that the schema has not.
+    pub unknown: Vec<Unknown>,
     /// Path and what was expected.
     pub mistyped: Vec<(String, String)>,
     /// Paths of required fields that are missing.
     pub missing: Vec<String>,
+}
+
+/// A field that the schema has not.
+#[derive(Debug)]
+pub struct Unknown {
+    /// `spec.replicaz`.
+    pub path: String,
+    /// The field that is most likely meant.
+    pub meant: Option<String>,
+}
+
+/// What is wrong with the shape of an object as it is written; `None` for a kind that the description of Kubernetes does not have.
+pub fn described(object: &Value) -> Option<Shape> {
+    let (group, version) = kinds::split_api_version(text(object, "/apiVersion"));
+    let (_, schema) = super::schema::of_kind(group, version, text(object, "/kind"))?;
+    let mut found = shape(object, Schema::described(schema));
+    // The status is the controllers' own.
+    found.missing.retain(|path| !path.starts_with("status"));
+    Some(found)
+}
+
+/// Whether a label selector selects the objects that this template makes. An empty one selects nothing that anybody meant.
+pub fn selects(selector: &Value, template: &Value) -> bool {
+    selector.as_object().is_some_and(|s| !s.is_empty()) && Labels::of(selector).matches(template)
 }
 
 /// Compares an object with its kind's schema.
@@ -45,7 +70,10 @@ fn walk(value: &Value, schema: Schema<'_>, path: &str, top: bool, found: &mut Sh
                 let here = if path.is_empty() { field.clone() } else { format!("{path}.{field}") };
                 match schema.field(field, top) {
                     Some((below, _)) => walk(inner, below, &here, false, found),
-                    None => found.unknown.push(here),
+                    None => {
+                        let meant = nearest(field, schema.names()).map(str::to_owned);
+                        found.unknown.push(Unknown { path: here, meant });
+                    }
                 }
             }
             for field in schema.required().filter(|f| !map.contains_key(*f)) {
@@ -71,13 +99,14 @@ pub fn decodes(served: &Served, object: &Value, strict: bool) -> Result<(), Fail
         )));
     }
     if strict && !found.unknown.is_empty() {
-        let words: Vec<_> = found.unknown.iter().map(|f| format!("unknown field {f:?}")).collect();
+        let words: Vec<_> = found.unknown.iter().map(|f| format!("unknown field {:?}", f.path)).collect();
         let mut failure = Failure::bad_request(format!("strict decoding error: {}", words.join(", ")));
         failure.with_causes(
             found
                 .unknown
                 .iter()
-                .map(|f| json!({"reason": "FieldValueInvalid", "message": format!("unknown field {f:?}"), "field": f})),
+                .zip(&words)
+                .map(|(f, message)| json!({"reason": "FieldValueInvalid", "message": message, "field": f.path})),
         );
         return Err(failure);
     }
@@ -150,8 +179,7 @@ pub fn valid(served: &Served, before: Option<&Value>, after: &Value) -> Result<(
     }
     if served.group == "apps" && after.pointer("/spec/template").is_some() {
         let selector = after.pointer("/spec/selector").cloned().unwrap_or_default();
-        let fits = Labels::of(&selector).matches(after.pointer("/spec/template").unwrap_or(&Value::Null));
-        if !fits || selector.as_object().is_none_or(serde_json::Map::is_empty) {
+        if !selects(&selector, after.pointer("/spec/template").unwrap_or(&Value::Null)) {
             causes.push((
                 "spec.template.metadata.labels".into(),
                 "Invalid value: `selector` does not match template `labels`".into(),

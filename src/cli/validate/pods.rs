@@ -1,0 +1,66 @@
+//! What a workload says of its pods: that it finds them again, and that there is a node for them.
+
+use crate::config::{Problem, Settings, Written};
+use crate::sandbox::objects::selects;
+use serde_json::Value;
+
+/// Domains of labels that Kubernetes, K3s and the cloud put on nodes themselves.
+/// Source: Kubernetes, "Well-Known Labels, Annotations and Taints".
+const WELL_KNOWN: [&str; 3] = ["kubernetes.io", "k8s.io", "cattle.io"];
+
+/// The path of the pods' specification in an object that makes pods.
+pub(super) fn path(written: &Written) -> Option<&'static str> {
+    match written.kind() {
+        "Pod" => Some("spec"),
+        "CronJob" => Some("spec.jobTemplate.spec.template.spec"),
+        "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "ReplicationController" | "Job" => {
+            Some("spec.template.spec")
+        }
+        _ => None,
+    }
+}
+
+/// The value at a path of plain keys.
+pub(super) fn at<'a>(object: &'a Value, path: &str) -> Option<&'a Value> {
+    path.split('.').try_fold(object, |here, key| here.get(key))
+}
+
+pub(super) fn check(written: &Written, settings: &Settings, problems: &mut Vec<Problem>) {
+    selector(written, problems);
+    let Some(path) = path(written) else { return };
+    let Some(Value::Object(wanted)) = at(&written.object, path).and_then(|pod| pod.get("nodeSelector")) else { return };
+    // Another type than a text is told by its type.
+    let own = |(key, value): (&String, &Value)| Some((key.clone(), value.as_str()?.to_owned()));
+    let own: Vec<(String, String)> = wanted.iter().filter_map(own).filter(|(key, _)| !well_known(key)).collect();
+    let has = |labels: &std::collections::BTreeMap<String, String>, (key, value): &(String, String)| {
+        labels.get(key) == Some(value)
+    };
+    if settings.nodes.iter().any(|node| own.iter().all(|label| has(&node.labels, label))) {
+        return;
+    }
+    // One that no node has at all is the likeliest mistake.
+    let missing = own.iter().find(|label| !settings.nodes.iter().any(|node| has(&node.labels, label)));
+    let Some((key, value)) = missing.or(own.first()) else { return };
+    let what = format!("no node has what nodeSelector wants (\"{key}: {value}\"): its pods would wait for ever");
+    let place = format!("{path}.nodeSelector.{key}");
+    problems.push(written.problem_at_key(&place, what, "add the label to a node in `nodes`, or correct it here"));
+}
+
+fn well_known(key: &str) -> bool {
+    let domain = key.split_once('/').map_or("", |(domain, _)| domain);
+    WELL_KNOWN.iter().any(|known| domain.strip_suffix(known).is_some_and(|rest| rest.is_empty() || rest.ends_with('.')))
+}
+
+/// The API server refuses a workload whose selector does not select its own pods.
+fn selector(written: &Written, problems: &mut Vec<Problem>) {
+    if !matches!(written.kind(), "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet") {
+        return;
+    }
+    let part = |path| at(&written.object, path);
+    let (Some(selector), Some(template)) = (part("spec.selector"), part("spec.template")) else { return };
+    if !selects(selector, template) {
+        let what = "spec.selector does not match the labels of spec.template";
+        let remedy = "write the same labels in spec.selector.matchLabels and spec.template.metadata.labels";
+        problems.push(written.problem_at_key("spec.selector", what, remedy));
+    }
+}
