@@ -53,7 +53,7 @@ impl Source {
         self.file(Path::new(""), &format!("{name}.yaml"))
     }
     /// The script of this file name (`harden.sh`) as nodes get it, `None` where there is none: a line that sources a part
-    /// (see [`PART`]) is replaced by the part's text, as one file alone goes to a node.
+    /// is replaced by the part's text, as one file alone goes to a node.
     ///
     /// # Errors
     /// Where the file, or a part that it names, cannot be read as text.
