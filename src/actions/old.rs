@@ -7,7 +7,7 @@ use super::{Action, Check, FactKind, Facts, Place, StepContext};
 use crate::config::HealthSettings;
 use crate::world::{self, Class, Error, Get, Record, Result, Server, ServerStatus, Target};
 use async_trait::async_trait;
-use futures::future::{join, join_all};
+use futures::future::{join, join3, join_all};
 use serde_json::{json, Value};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
@@ -15,6 +15,9 @@ use std::net::{IpAddr, Ipv4Addr};
 /// Is the old cluster really dead? Any node that serves, a majority that still answers, or a running server that the cluster's
 /// names point at though it has no labels, is evidence against a rebuild.
 pub(super) struct Dead;
+
+/// Ports of etcd and of the API: open to whoever is let through to them.
+const CONTROL_PLANE: [u16; 2] = [2379, 6443];
 
 /// Servers that may be of an earlier life, and addresses that DNS names and that no server of the project holds.
 struct Suspects {
@@ -78,14 +81,17 @@ impl Dead {
         answers.into_iter().try_fold(false, |any, answer| Ok(any || answer?))
     }
 
-    /// Whether a server serves, and whether it answers by SSH. One that is off does neither.
+    /// Whether a server serves, and whether it is alive: sshd, etcd or the API answer. One that is off does neither.
     async fn evidence(cx: &StepContext<'_>, server: &Server) -> Result<(bool, bool)> {
         let Some(address) = server.public_ip.map(IpAddr::V4) else { return Ok((false, false)) };
         if server.status == ServerStatus::Off {
             return Ok((false, false));
         }
-        let (serves, key) = join(Self::serves(cx, address), cx.world.shell.seen_host_key(address)).await;
-        Ok((serves?, key?.is_some()))
+        let ports = join_all(CONTROL_PLANE.map(|port| cx.world.shell.listens(address, port)));
+        let asked = join3(Self::serves(cx, address), cx.world.shell.seen_host_key(address), ports).await;
+        let (serves, key, ports) = asked;
+        let listens = ports.into_iter().try_fold(false, |any, port| Ok::<_, Error>(any || port?))?;
+        Ok((serves?, key?.is_some() || listens))
     }
 
     /// What speaks against a rebuild, a sentence each.
@@ -105,7 +111,7 @@ impl Dead {
             against.push(format!("the old cluster still serves: {} answer the health check", serving.join(", ")));
         } else if answering.len() * 2 > cx.settings().nodes.len() {
             let names = answering.join(", ");
-            against.push(format!("the old cluster may still have its quorum: {names} answer by SSH"));
+            against.push(format!("the old cluster may still have its quorum: {names} answer (SSH, etcd or API)"));
         }
         let unlabelled = |s: &&Server| !world::of_cluster(&s.labels, &cx.settings().cluster);
         for server in servers.iter().filter(unlabelled).filter(|s| s.status != ServerStatus::Off) {

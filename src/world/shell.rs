@@ -76,7 +76,7 @@ pub trait Shell: Send + Sync {
     /// where its host key is not among the accepted ones.
     async fn look(&self, host: &Host, script: &Script) -> Result<Ended>;
     /// Runs a script as a transient systemd unit that outlives the connection, and waits for its end. A second call with the
-    /// same step and digest joins the unit, or reads the end of one that ended with exit 0; one that failed runs anew.
+    /// same step and digest joins the unit while it is at work; once that has ended it runs anew.
     async fn run(&self, permit: &Permit, host: &Host, script: &Script) -> Result<Ended>;
     /// Drops the open connection to a node, so that the next call proves that a new one can be made.
     async fn reconnect(&self, host: &Host) -> Result<()>;
@@ -84,4 +84,7 @@ pub trait Shell: Send + Sync {
     async fn tunnel(&self, host: &Host, port: u16) -> Result<SocketAddr>;
     /// The node's host key as the network shows it, unverified: for evidence alone, never for trust.
     async fn seen_host_key(&self, address: IpAddr) -> Result<Option<String>>;
+    /// Whether the node takes connections on this TCP port: for evidence alone. A port that nobody is let through to looks
+    /// closed.
+    async fn listens(&self, address: IpAddr, port: u16) -> Result<bool>;
 }

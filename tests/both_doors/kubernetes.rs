@@ -85,6 +85,9 @@ impl Shell for Tunnel {
         assert_eq!(port, 6443);
         Ok(self.0)
     }
+    async fn listens(&self, _: IpAddr, _: u16) -> Result<bool> {
+        Ok(false)
+    }
     async fn seen_host_key(&self, _: IpAddr) -> Result<Option<String>> {
         Ok(None)
     }

@@ -2,7 +2,7 @@
 //! new is made.
 
 use crate::life::Life;
-use crate::living::{alive, somebody};
+use crate::living::{alive, open_alone, somebody};
 use relight::engine::Event;
 use relight::sandbox::doors::direct::{Keep, ScriptedPerson, Tripwire};
 use relight::sandbox::model::{lock, Fault, FaultKind, Filter, Loss, Matcher, Power, Start};
@@ -142,4 +142,14 @@ fn an_image_changed_after_the_servers_were_made_is_refused_and_named() {
     life.settings.cloud.image = "debian-13".to_owned();
     assert_eq!(life.process(&Tripwire::new()).outcome(), "refused");
     assert!(why(&life).contains("made from another image"), "{}", why(&life));
+}
+
+#[test]
+fn an_etcd_that_answers_is_evidence_where_neither_sshd_nor_the_site_does() {
+    let life = alive();
+    open_alone(&life, &["2379"]);
+    assert_eq!(life.process_with(&Tripwire::new(), nobody()).outcome(), "needs_person");
+    let told = why(&life);
+    assert!(told.contains("may still have its quorum") && told.contains("honeydue-node-1"), "{told}");
+    assert_eq!(touched(&life), 0);
 }

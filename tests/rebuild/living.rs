@@ -113,6 +113,11 @@ pub fn workers(life: &Life) -> Vec<String> {
 
 /// Puts a firewall that lets the world in onto all servers, as an earlier life of the cluster had.
 pub fn with_old_firewall(life: &Life) {
+    open_alone(life, &["22", "80", "443"]);
+}
+
+/// The same with other ports.
+pub fn open_alone(life: &Life, ports: &[&str]) {
     let mut model = lock(&life.sandbox.model);
     let now = model.now();
     let labels: Labels =
@@ -124,7 +129,7 @@ pub fn with_old_firewall(life: &Life) {
         addresses: vec!["0.0.0.0/0".to_owned(), "::/0".to_owned()],
         description: "everybody".to_owned(),
     };
-    let rules = vec![open("tcp", Some("22")), open("tcp", Some("80")), open("tcp", Some("443"))];
+    let rules = ports.iter().map(|port| open("tcp", Some(port))).collect();
     let wall = model.create_thing(now, &somebody(), "honeydue-before", &ThingState::Firewall { rules }, &labels);
     let wall = wall.result.unwrap().id;
     let servers = model.servers(now, &somebody(), &Filter::labels("")).result.unwrap();

@@ -100,4 +100,7 @@ impl Shell for OpenSsh {
     async fn seen_host_key(&self, address: IpAddr) -> Result<Option<String>> {
         Ok(seen::host_key(self.addresses.reach(address, 22)).await)
     }
+    async fn listens(&self, address: IpAddr, port: u16) -> Result<bool> {
+        Ok(seen::listens(self.addresses.reach(address, port)).await)
+    }
 }

@@ -1,4 +1,4 @@
-//! The host key that a node shows, by a handshake that trusts nothing and goes no further.
+//! What a node shows to anybody: its host key, by a handshake that trusts nothing and goes no further, and open ports.
 
 use russh::client::{self, Handler};
 use russh::keys::PublicKeyOrCertificate;
@@ -10,6 +10,11 @@ use std::time::Duration;
 
 /// For the whole handshake. Wall time.
 const LONGEST: Duration = Duration::from_secs(10);
+
+/// Whether a TCP connection is accepted there. It says nothing, and ends at once.
+pub(super) async fn listens(at: SocketAddr) -> bool {
+    matches!(tokio::time::timeout(LONGEST, tokio::net::TcpStream::connect(at)).await, Ok(Ok(_)))
+}
 
 #[derive(Clone, Default)]
 struct Witness(Arc<Mutex<Option<String>>>);

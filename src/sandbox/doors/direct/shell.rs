@@ -1,7 +1,7 @@
 //! Nodes by the direct door: no SSH is spoken, but host keys, users and keys are judged as sshd judges them.
 
 use super::entry::Entry;
-use crate::sandbox::model::{Connection, Job, NodeError, UnitState};
+use crate::sandbox::model::{Connection, Job, NodeError, Reach, UnitState};
 use crate::world::{label_digest, label_value, Class, Ended, Error, Host, Permit, Result, Script, Shell, Target};
 use async_trait::async_trait;
 use russh::keys::PrivateKey;
@@ -144,6 +144,13 @@ impl Shell for DirectShell {
     async fn tunnel(&self, host: &Host, port: u16) -> Result<SocketAddr> {
         self.connection(&format!("tunnel to {}", host.address), host).await?;
         Ok(SocketAddr::new(host.address, port))
+    }
+    async fn listens(&self, address: IpAddr, port: u16) -> Result<bool> {
+        let IpAddr::V4(at) = address else { return Ok(false) };
+        let latency = &self.entry.latency;
+        let met = self.entry.act(|model, now| model.reach(now, at, port)).await;
+        self.entry.clock.wait(if met == Reach::Silent { latency.silence } else { latency.ssh }).await;
+        Ok(met == Reach::Open)
     }
     async fn seen_host_key(&self, address: IpAddr) -> Result<Option<String>> {
         let IpAddr::V4(at) = address else { return Ok(None) };
