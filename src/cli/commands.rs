@@ -11,7 +11,7 @@ use super::{history, proofs, runs};
 use crate::actions::{Mode, RunId};
 use crate::config::{self, Settings};
 use crate::engine::{step_records, StepRecord};
-use crate::playbook::Gate;
+use crate::playbook::{Gate, Step};
 use crate::report::{self, PlanLine};
 use crate::world::{Amount, PriceList, World, WorldKind};
 use clap::CommandFactory;
@@ -84,7 +84,15 @@ pub fn plan(global: &Global, playbook: &str) -> Result<(), Stop> {
     let path: Vec<String> =
         prepared.plan.critical_path().iter().filter_map(|i| steps.get(*i)).map(|s| s.id.clone()).collect();
     if global.json {
-        let steps = serde_json::to_value(&records).unwrap_or_default();
+        let step = |(record, step): (&StepRecord, &Step)| {
+            let mut line = serde_json::to_value(record).unwrap_or_default();
+            if let Some(line) = line.as_object_mut() {
+                line.insert("deadline_seconds".to_owned(), step.deadline.as_secs_f64().into());
+                line.insert("gate".to_owned(), format!("{:?}", step.gate).to_lowercase().into());
+            }
+            line
+        };
+        let steps: Vec<_> = records.iter().zip(steps).map(step).collect();
         let all = json!({
             "v": 1, "playbook": prepared.plan.name, "cluster": prepared.settings.cluster, "steps": steps,
             "critical_path": path, "forecast_seconds": prepared.plan.forecast().as_secs_f64(),

@@ -7,8 +7,9 @@ use super::worlds::{self, Environment};
 use super::{card, commands, kept, kubeconfig, prepare, runs};
 use crate::actions::{FactKind, Mode};
 use crate::world::{Host, NobodyThere, WorldKind};
+use std::fs::Permissions;
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::process::Stdio;
 use std::sync::Arc;
 use tokio::signal::unix::{signal, SignalKind};
@@ -18,7 +19,8 @@ const CONFIG: &str = "config";
 
 /// A directory that nobody else can read, gone with the value: for the kubeconfig, and for what kubectl keeps.
 fn for_kubectl(kubeconfig: &str) -> std::io::Result<tempfile::TempDir> {
-    let place = tempfile::Builder::new().prefix("relight-kubectl").tempdir()?;
+    let place =
+        tempfile::Builder::new().prefix("relight-kubectl").permissions(Permissions::from_mode(0o700)).tempdir()?;
     let mut options = std::fs::OpenOptions::new();
     options
         .write(true)

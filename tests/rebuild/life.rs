@@ -275,23 +275,18 @@ impl Life {
             .extend(model.ledger.strangers.iter().map(|s| format!("stranger: {} {} {}", s.op, s.named_by, s.address)));
         broken.extend(model.ledger.broken.clone());
         broken.extend(model.naming_strangers().into_iter().map(|(by, address)| format!("{by} names {address}")));
-        let intents: Vec<String> = self
-            .events_of(&model)
-            .into_iter()
-            .filter_map(|e| match e {
-                Event::Intent { step, .. } => Some(step),
-                _ => None,
-            })
-            .collect();
+        // Kubernetes' objects are written by one intent for many; what counts is that it came before the effect.
+        let events = self.events();
+        let intended = |step: &str, until: u64| {
+            let of_step = |e: &Event| matches!(e, Event::Intent { step: of, .. } if of == step);
+            events.iter().any(|(at, e)| *at <= until && of_step(e))
+        };
         for entry in model.ledger.applied().filter(|e| !e.who.step.is_empty()) {
-            if !intents.contains(&entry.who.step) {
-                broken.push(format!("no intent on disk: {} {} by {}", entry.op, entry.target, entry.who.step));
+            if !intended(&entry.who.step, millis(entry.at)) {
+                let what = format!("{} {} by {}", entry.op, entry.target, entry.who.step);
+                broken.push(format!("no earlier intent on disk: {what}"));
             }
         }
         broken
-    }
-
-    fn events_of(&self, _locked: &Model) -> Vec<Event> {
-        self.events().into_iter().map(|(_, e)| e).collect()
     }
 }
