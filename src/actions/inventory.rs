@@ -73,14 +73,14 @@ impl Action for Note {
 pub(super) struct Compare;
 
 impl Compare {
-    async fn before(cx: &StepContext<'_>) -> Result<BTreeMap<String, String>> {
-        let lost = |why: &str| {
-            Error::fatal(format!("{}/{BEFORE} {why}", cx.world.files.place()))
+    /// What was noted before; none where the run was refused before it came to that, and made nothing.
+    async fn before(cx: &StepContext<'_>) -> Result<Option<BTreeMap<String, String>>> {
+        let kept = cx.world.files.read(BEFORE).await.map_err(|e| file_error(cx, BEFORE, &e))?;
+        let broken = || {
+            Error::fatal(format!("{}/{BEFORE} is no inventory", cx.world.files.place()))
                 .remedy("compare the project in the console with what it should hold")
         };
-        let kept = cx.world.files.read(BEFORE).await.map_err(|e| file_error(cx, BEFORE, &e))?;
-        let text = kept.ok_or_else(|| lost("is gone"))?;
-        serde_json::from_slice(&text).map_err(|_| lost("is no inventory"))
+        kept.map(|text| serde_json::from_slice(&text).map_err(|_| broken())).transpose()
     }
 }
 
@@ -94,6 +94,8 @@ impl Action for Compare {
     }
     async fn check(&self, cx: &StepContext<'_>) -> Result<Check> {
         let (before, now) = (Self::before(cx).await?, inventory(cx).await?);
+        let others = now.iter().filter(|(_, item)| !item.ours);
+        let before = before.unwrap_or_else(|| others.map(|(key, item)| (key.clone(), item.words.clone())).collect());
         let (mut ours, mut others) = (Vec::new(), BTreeSet::new());
         for (key, item) in now.iter().filter(|(key, _)| !before.contains_key(*key)) {
             match item.ours {

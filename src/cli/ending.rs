@@ -5,7 +5,7 @@ use crate::actions::{Mode, RunId};
 use crate::config::Settings;
 use crate::engine::{Event, Reading, RunFinished};
 use crate::report;
-use crate::world::{rfc3339, selector, wall_name, Server, ServerStatus, ThingKind, World, EXPIRES, STATE};
+use crate::world::{rfc3339, selector, wall_name, Server, ServerStatus, ThingKind, World, EXPIRES, RUN, STATE};
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -61,8 +61,7 @@ async fn spare(world: &World, settings: &Settings, id: &RunId, end: &RunFinished
     if !servers.is_empty() && end.outcome == "succeeded" {
         let _ = writeln!(
             text,
-            "a server that is off still costs: `relight teardown --run {}` takes them down; as a cron line, \
-             `0 * * * * relight sweep` whatever has expired",
+            "a server that is off still costs: delete what carries the label {RUN}={} in the console when you are done",
             id.id
         );
     }

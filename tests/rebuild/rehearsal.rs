@@ -111,6 +111,8 @@ fn what_others_make_meanwhile_is_told_and_left() {
 fn refused(life: &Life, step: &str, words: &[&str]) {
     let end = life.process(&Tripwire::new());
     assert_eq!(end.outcome(), "refused", "{end:?}");
+    let End::Finished(finished) = end else { panic!("{end:?}") };
+    assert!(finished.over, "nothing was made, so that nothing is left to do: {finished:?} {:#?}", life.events());
     let told = life.events().into_iter().find_map(|(_, e)| match e {
         Event::StepFailed { step: failed, error, .. } if failed == step => Some(error),
         _ => None,
