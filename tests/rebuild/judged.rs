@@ -7,6 +7,7 @@ use relight::sandbox::model::{lock, Loss};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Mutex;
+use std::time::Duration;
 
 /// Processes after a kill until the run must have ended.
 const MOST_PROCESSES: usize = 3;
@@ -56,22 +57,47 @@ fn unknown(events: &[(u64, Event)]) -> BTreeSet<String> {
     open
 }
 
+/// What a kill leaves behind: what the disk keeps of what was not synced, and the time until relight is started again.
+#[derive(Debug, Clone, Copy)]
+pub struct After {
+    pub keep: Keep,
+    pub pause: Duration,
+}
+
+/// Longer than a node waits for the confirmation of its hardening, and than anything else that is under way.
+const LATER: Duration = Duration::from_secs(600);
+
+const fn after(keep: Keep, pause: Duration) -> After {
+    After { keep, pause }
+}
+
+/// Every disk, started again at once and later. Beside the five points of a record they take turns.
+pub const AFTERS: [After; 6] = [
+    after(Keep::Nothing, Duration::ZERO),
+    after(Keep::Half, LATER),
+    after(Keep::All, Duration::ZERO),
+    after(Keep::Nothing, LATER),
+    after(Keep::Half, Duration::ZERO),
+    after(Keep::All, LATER),
+];
+
 /// What was under way at each kill of a life.
 #[derive(Default)]
 pub struct Kills(Vec<BTreeSet<String>>);
 
 impl Kills {
-    /// The machine loses what was not synced, and these steps were under way.
-    pub fn crash(&mut self, life: &Life, keep: Keep) {
-        life.crash(keep);
+    /// The machine loses what was not synced, these steps were under way, and the outside goes on alone for a while.
+    pub fn crash(&mut self, life: &Life, after: After) {
+        life.crash(after.keep);
         self.0.push(unknown(&life.events()));
+        life.pass(after.pause);
     }
 }
 
 /// What is wrong after one kill, in words.
-pub fn resumed(life: &Life, keep: Keep, wanted: &Wanted) -> Vec<String> {
+pub fn resumed(life: &Life, after: After, wanted: &Wanted) -> Vec<String> {
     let mut kills = Kills::default();
-    kills.crash(life, keep);
+    kills.crash(life, after);
     finished(life, &kills, wanted)
 }
 
