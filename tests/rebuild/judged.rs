@@ -14,9 +14,14 @@ const MOST_PROCESSES: usize = 3;
 /// Schedules of one test: all take too long in a debug build. `RELIGHT_SCHEDULES=2000` takes every single point.
 const MOST_SCHEDULES: usize = 70;
 
+/// How a difference of the worlds begins, in words.
+pub const ANOTHER_WORLD: &str = "another world:\n";
+
 /// What must come out, whatever is killed.
 pub struct Wanted {
     pub world: Vec<String>,
+    /// The same without what is in Kubernetes.
+    pub outside: Vec<String>,
     pub points: Vec<String>,
     pub effects: BTreeMap<(String, String), usize>,
 }
@@ -41,7 +46,9 @@ pub fn from(begin: impl Fn() -> Life) -> Wanted {
     let end = life.process(&wire);
     assert_eq!(end.outcome(), "succeeded", "{end:?} {:#?}", life.events());
     assert_eq!(life.broken_promises(), Vec::<String>::new());
-    Wanted { points: wire.points(), effects: effects(&life), world: life.world_in_words() }
+    let (effects, world) = (effects(&life), life.world_in_words());
+    let outside = lock(&life.sandbox.model).in_words();
+    Wanted { points: wire.points(), effects, world, outside }
 }
 
 /// Steps with an intent and no end.
@@ -129,7 +136,7 @@ pub fn finished(life: &Life, kills: &Kills, wanted: &Wanted) -> Vec<String> {
 }
 
 /// Lines that only one of both has.
-fn difference(world: &[String], wanted: &[String]) -> Option<String> {
+pub fn difference(world: &[String], wanted: &[String]) -> Option<String> {
     let only = |these: &[String], those: &[String], sign: &str| -> Vec<String> {
         these.iter().filter(|line| !those.contains(line)).map(|line| format!("{sign} {line}")).collect()
     };
@@ -189,7 +196,7 @@ pub fn survived(life: &Life, end: &End, wanted: &Wanted) -> Vec<String> {
         let failed = life.events().into_iter().filter(|(_, e)| matches!(e, Event::StepFailed { .. }));
         wrong.push(format!("{end:?} {:?}", failed.collect::<Vec<_>>()));
     } else if let Some(difference) = difference(&life.world_in_words(), &wanted.world) {
-        wrong.push(format!("another world:\n{difference}"));
+        wrong.push(format!("{ANOTHER_WORLD}{difference}"));
     }
     wrong
 }

@@ -111,8 +111,8 @@ fn a_hardening_that_a_node_took_back_while_relight_was_away_is_applied_again() {
     let confirm = "before harden.sh confirm on ";
     let (point, name) = wanted.points.iter().enumerate().find(|(_, name)| name.starts_with(confirm)).unwrap();
     let address = name.strip_prefix(confirm).unwrap();
-    // At once the timer still runs: wound up again, and confirmed.
-    for after in AFTERS {
+    // Where relight is back at once the timer still runs: it is wound up again, and confirmed.
+    for after in AFTERS.into_iter().rev() {
         let life = Life::lost(Loss::Gone);
         assert!(matches!(life.process(&Tripwire::at(point)), End::Killed));
         assert_eq!(hardenings(&life, address), ["apply"], "killed between apply and confirm");

@@ -1,6 +1,6 @@
 //! What is left of the old cluster is fenced before anything else: powered off, or cut off where that cannot be. No two workers.
 
-use crate::judged::{all, finished, from, thinned, Kills, Wanted, AFTERS};
+use crate::judged::{all, difference, finished, from, thinned, Kills, Wanted, AFTERS, ANOTHER_WORLD};
 use crate::life::{plan_of, End, Life};
 use crate::living::{alive, one_left, somebody, with_old_firewall, workers};
 use relight::engine::Event;
@@ -154,6 +154,11 @@ fn killed(
         let mut kills = Kills::default();
         kills.crash(&life, *after);
         let mut wrong = finished(&life, &kills, wanted);
+        if !after.pause.is_zero() {
+            // Meanwhile what still lives of the old cluster noticed which of its nodes were gone: its Kubernetes is another.
+            wrong.retain(|w| !w.starts_with(ANOTHER_WORLD));
+            wrong.extend(difference(&lock(&life.sandbox.model).in_words(), &wanted.outside));
+        }
         if workers(&life).is_empty() {
             wrong.push("no worker runs".to_owned());
         }
