@@ -75,8 +75,8 @@ pub trait Shell: Send + Sync {
     /// Runs a read-only script directly and returns its end. Errors are `Transient` where the node does not answer, `Fatal`
     /// where its host key is not among the accepted ones.
     async fn look(&self, host: &Host, script: &Script) -> Result<Ended>;
-    /// Runs a script as a transient systemd unit that outlives the connection, and waits for its end. A second call with the
-    /// same step and digest joins the unit while it is at work; once that has ended it runs anew.
+    /// Runs a script as a transient systemd unit that outlives the connection, and waits for its end. A call with the same
+    /// step and digest joins the unit while it runs. One that ended before the call came is never read: the script runs anew.
     async fn run(&self, permit: &Permit, host: &Host, script: &Script) -> Result<Ended>;
     /// Drops the open connection to a node, so that the next call proves that a new one can be made.
     async fn reconnect(&self, host: &Host) -> Result<()>;

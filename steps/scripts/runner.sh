@@ -7,7 +7,7 @@
 #   relight: end=exit N    the script ended so (0 to 100); its output came before
 #   relight: end=running   the unit is still at work
 #   relight: end=lost      the node restarted, or the unit was killed, before the script ended
-#   relight: end=absent    there is no such unit, and was none since the node started
+#   relight: end=absent    nothing is known of this call: there is no such unit, or its end is that of another call
 #   relight: end=trouble   nothing was done; the line before says why
 set -u
 umask 077
@@ -100,42 +100,47 @@ relight_state() {
     fi
 }
 
-# SCRIPT VERB DIGEST UNIT CALL SECONDS
-# A unit at work is joined. One that has ended is read only by the call that started it: whoever calls later has looked at the
-# node and found that what an earlier one brought about is not there any more (a revert, a reset), so it is done again.
+# DIR CALL: whether this call started the unit, or joined it while it was at work. Only such a call may read its end: what
+# ended before the call came says how the node was then, and not how it is now.
+relight_joined() { grep -qxF -- "$2" "$1/calls" 2>/dev/null; }
+
+# SCRIPT VERB DIGEST UNIT CALL SECONDS: starts the unit, or joins it where it is at work.
 relight_start() {
     local dir="$relight_base/${4#relight-}"
     mkdir -p "$dir" || relight_trouble "cannot make $dir"
     exec 9>"$dir.lock" || relight_trouble "cannot make $dir.lock"
     flock 9 || relight_trouble "cannot lock $dir.lock"
-    case $(relight_state "$dir" "$4") in
-        running) ;;
-        0) [ "$(cat "$dir/call" 2>/dev/null)" = "$5" ] || relight_launch "$dir" "$@" ;;
-        *) relight_launch "$dir" "$@" ;;
-    esac
+    # A call that came before is not obeyed twice.
+    if ! relight_joined "$dir" "$5"; then
+        if [ "$(relight_state "$dir" "$4")" = running ]; then
+            printf '%s\n' "$5" >>"$dir/calls" || relight_trouble "cannot write $dir/calls"
+        else
+            relight_launch "$dir" "$@"
+        fi
+    fi
     exec 9>&-
-    relight_await "$dir" "$4" "" "$6"
+    relight_await "$dir" "$4" "$5" "$6"
 }
 
 # DIR SCRIPT VERB DIGEST UNIT CALL
 relight_launch() {
     local dir=$1 said
-    rm -f "$dir/exit" "$dir/boot" "$dir/stdout" "$dir/stderr" "$dir/input"
+    rm -f "$dir/calls" "$dir/exit" "$dir/boot" "$dir/stdout" "$dir/stderr" "$dir/input"
     relight_unpack "$dir" "$2" "$4" || relight_trouble "$2 did not arrive whole"
     {
         declare -f relight_clamp relight_unit
         printf 'relight_unit %q %q %q\n' "$dir" "$2" "$3"
     } >"$dir/unit.sh" || relight_trouble "cannot write $dir/unit.sh"
-    printf '%s\n' "$6" >"$dir/call"
+    printf '%s\n' "$6" >"$dir/calls" || relight_trouble "cannot write $dir/calls"
     relight_boot >"$dir/boot" || relight_trouble "cannot write $dir/boot"
     systemctl reset-failed "$5.service" >/dev/null 2>&1
     if ! said=$(systemd-run --quiet --collect --unit="$5.service" bash "$dir/unit.sh" 2>&1 9>&-); then
-        rm -f "$dir/boot" "$dir/input"
+        rm -f "$dir/calls" "$dir/boot" "$dir/input"
         relight_trouble "systemd-run: $said"
     fi
 }
 
-# DIR UNIT CALL SECONDS: waits so long for the end. With a CALL, a failure of another call counts as absent: it is from before.
+# DIR UNIT CALL SECONDS: waits so long for the end. The end of a unit that the call never joined counts as absent.
 relight_await() {
     local state rounds=0
     state=$(relight_state "$1" "$2")
@@ -149,12 +154,12 @@ relight_await() {
     case $state in
         absent | lost | running) relight_end "$state" ;;
         *)
-            if [ "$state" != 0 ] && [ -n "$3" ] && [ "$(cat "$1/call" 2>/dev/null)" != "$3" ]; then
-                relight_end absent
-            else
+            if relight_joined "$1" "$3"; then
                 cat "$1/stdout"
                 tail -c 65536 "$1/stderr" >&2
                 relight_end "exit $state"
+            else
+                relight_end absent
             fi
             ;;
     esac

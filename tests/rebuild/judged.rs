@@ -14,12 +14,14 @@ const MOST_PROCESSES: usize = 3;
 /// Schedules of one test: all take too long in a debug build. `RELIGHT_SCHEDULES=2000` takes every single point.
 const MOST_SCHEDULES: usize = 70;
 
-/// How long nobody resumes, longer than the timed revert of a hardening.
-const PAUSE: Duration = Duration::from_secs(600);
+/// How a difference of the worlds begins, in words.
+pub const ANOTHER_WORLD: &str = "another world:\n";
 
 /// What must come out, whatever is killed.
 pub struct Wanted {
     pub world: Vec<String>,
+    /// The same without what is in Kubernetes.
+    pub outside: Vec<String>,
     pub points: Vec<String>,
     pub effects: BTreeMap<(String, String), usize>,
 }
@@ -44,7 +46,9 @@ pub fn from(begin: impl Fn() -> Life) -> Wanted {
     let end = life.process(&wire);
     assert_eq!(end.outcome(), "succeeded", "{end:?} {:#?}", life.events());
     assert_eq!(life.broken_promises(), Vec::<String>::new());
-    Wanted { points: wire.points(), effects: effects(&life), world: life.world_in_words() }
+    let (effects, world) = (effects(&life), life.world_in_words());
+    let outside = lock(&life.sandbox.model).in_words();
+    Wanted { points: wire.points(), effects, world, outside }
 }
 
 /// Steps with an intent and no end.
@@ -60,31 +64,47 @@ fn unknown(events: &[(u64, Event)]) -> BTreeSet<String> {
     open
 }
 
+/// What a kill leaves behind: what the disk keeps of what was not synced, and the time until relight is started again.
+#[derive(Debug, Clone, Copy)]
+pub struct After {
+    pub keep: Keep,
+    pub pause: Duration,
+}
+
+/// Longer than a node waits for the confirmation of its hardening, and than anything else that is under way.
+const LATER: Duration = Duration::from_secs(600);
+
+const fn after(keep: Keep, pause: Duration) -> After {
+    After { keep, pause }
+}
+
+/// Every disk, started again at once and later. Beside the five points of a record they take turns.
+pub const AFTERS: [After; 6] = [
+    after(Keep::Nothing, Duration::ZERO),
+    after(Keep::Half, LATER),
+    after(Keep::All, Duration::ZERO),
+    after(Keep::Nothing, LATER),
+    after(Keep::Half, Duration::ZERO),
+    after(Keep::All, LATER),
+];
+
 /// What was under way at each kill of a life.
 #[derive(Default)]
 pub struct Kills(Vec<BTreeSet<String>>);
 
 impl Kills {
-    /// The machine loses what was not synced, and these steps were under way. At every other kill minutes pass before anybody
-    /// resumes: what a node takes back by itself, it has taken back by then.
-    pub fn crash(&mut self, life: &Life, keep: Keep) {
-        self.crash_at_once(life, keep);
-        if life.events().len().is_multiple_of(2) {
-            life.later(PAUSE);
-        }
-    }
-
-    /// The same without a pause: where something else lives on meanwhile, and changes by itself.
-    pub fn crash_at_once(&mut self, life: &Life, keep: Keep) {
-        life.crash(keep);
+    /// The machine loses what was not synced, these steps were under way, and the outside goes on alone for a while.
+    pub fn crash(&mut self, life: &Life, after: After) {
+        life.crash(after.keep);
         self.0.push(unknown(&life.events()));
+        life.pass(after.pause);
     }
 }
 
 /// What is wrong after one kill, in words.
-pub fn resumed(life: &Life, keep: Keep, wanted: &Wanted) -> Vec<String> {
+pub fn resumed(life: &Life, after: After, wanted: &Wanted) -> Vec<String> {
     let mut kills = Kills::default();
-    kills.crash(life, keep);
+    kills.crash(life, after);
     finished(life, &kills, wanted)
 }
 
@@ -116,7 +136,7 @@ pub fn finished(life: &Life, kills: &Kills, wanted: &Wanted) -> Vec<String> {
 }
 
 /// Lines that only one of both has.
-fn difference(world: &[String], wanted: &[String]) -> Option<String> {
+pub fn difference(world: &[String], wanted: &[String]) -> Option<String> {
     let only = |these: &[String], those: &[String], sign: &str| -> Vec<String> {
         these.iter().filter(|line| !those.contains(line)).map(|line| format!("{sign} {line}")).collect()
     };
@@ -176,7 +196,7 @@ pub fn survived(life: &Life, end: &End, wanted: &Wanted) -> Vec<String> {
         let failed = life.events().into_iter().filter(|(_, e)| matches!(e, Event::StepFailed { .. }));
         wrong.push(format!("{end:?} {:?}", failed.collect::<Vec<_>>()));
     } else if let Some(difference) = difference(&life.world_in_words(), &wanted.world) {
-        wrong.push(format!("another world:\n{difference}"));
+        wrong.push(format!("{ANOTHER_WORLD}{difference}"));
     }
     wrong
 }

@@ -1,24 +1,23 @@
 //! Killed anywhere and resumed, a rebuild comes to the same world, makes nothing twice and keeps every promise.
 
-use crate::judged::{all, resumed, survived, thinned, undisturbed, Wanted};
+use crate::judged::{all, resumed, survived, thinned, undisturbed, After, Wanted, AFTERS};
 use crate::life::{End, Life};
-use relight::sandbox::doors::direct::{Keep, Tripwire};
+use relight::sandbox::doors::direct::Tripwire;
 use relight::sandbox::model::{lock, Fault, FaultKind, Loss, Matcher};
 use std::collections::BTreeMap;
 
 fn killed_anywhere(loss: Loss) {
     let wanted = undisturbed(loss);
-    let keeps = [Keep::Nothing, Keep::Half, Keep::All];
     let points = wanted.points.iter().enumerate().collect();
-    let schedules: Vec<_> = thinned(points).into_iter().zip(keeps.into_iter().cycle()).collect();
+    let schedules: Vec<_> = thinned(points).into_iter().zip(AFTERS.into_iter().cycle()).collect();
     println!("{} points", wanted.points.len());
-    all(&format!("killed once, servers {loss:?}"), &schedules, |((point, name), keep)| {
+    all(&format!("killed once, servers {loss:?}"), &schedules, |((point, name), after)| {
         let (life, wire) = (Life::lost(loss), Tripwire::at(*point));
         let end = life.process(&wire);
         assert!(matches!(end, End::Killed), "not killed at point {point}: {end:?}");
         assert_eq!(wire.points().last(), Some(*name), "the schedule is not the undisturbed one");
-        let wrong = resumed(&life, *keep, &wanted);
-        wrong.into_iter().map(|w| format!("killed at {point} ({name}, {keep:?}): {w}")).collect()
+        let wrong = resumed(&life, *after, &wanted);
+        wrong.into_iter().map(|w| format!("killed at {point} ({name}, {after:?}): {w}")).collect()
     });
 }
 
@@ -80,16 +79,44 @@ fn an_effect_whose_reply_is_lost_in_a_kill_happens_once() {
     let lost = replies(&wanted, &ops);
     println!("{} effects", lost.len());
     // Each with a kill, and every third also in a process that lives on.
-    let living: Vec<_> = lost.iter().step_by(3).map(|l| (l.clone(), false)).collect();
-    let schedules: Vec<_> = lost.into_iter().map(|l| (l, true)).chain(living).collect();
+    let living: Vec<_> = lost.iter().step_by(3).map(|l| (l.clone(), None)).collect();
+    let killed = lost.into_iter().zip(AFTERS.into_iter().cycle()).map(|(l, after)| (l, Some(after)));
+    let schedules: Vec<(Lost, Option<After>)> = killed.chain(living).collect();
     all("a lost reply", &schedules, |(lost, killed)| {
         let life = Life::lost(Loss::Off);
         let fault = lock(&life.sandbox.model).faults.plan(Fault::once(lost.on.clone(), lost.kind.clone()));
-        let wire = if *killed { Tripwire::at(lost.point) } else { Tripwire::new() };
+        let wire = if killed.is_some() { Tripwire::at(lost.point) } else { Tripwire::new() };
         let end = life.process(&wire);
         assert_eq!(lock(&life.sandbox.model).faults.fired(fault), 1, "{} never lost its reply", lost.what);
-        assert_eq!(matches!(end, End::Killed), *killed, "{end:?}");
-        let wrong = if *killed { resumed(&life, Keep::Nothing, &wanted) } else { survived(&life, &end, &wanted) };
-        wrong.into_iter().map(|w| format!("{} lost its reply (killed: {killed}): {w}", lost.what)).collect()
+        assert_eq!(matches!(end, End::Killed), killed.is_some(), "{end:?}");
+        let wrong = match killed {
+            Some(after) => resumed(&life, *after, &wanted),
+            None => survived(&life, &end, &wanted),
+        };
+        wrong.into_iter().map(|w| format!("{} lost its reply (killed: {killed:?}): {w}", lost.what)).collect()
     });
+}
+
+/// What a node did, in the order in which it did it.
+fn hardenings(life: &Life, address: &str) -> Vec<String> {
+    let model = lock(&life.sandbox.model);
+    let machine = model.machines().into_iter().find(|m| m.public.is_some_and(|a| a.to_string() == address)).unwrap();
+    let own = model.ledger.applied().filter(|e| e.target == machine.hostname);
+    own.filter_map(|e| e.op.strip_prefix("node.harden.sh.").map(str::to_owned)).collect()
+}
+
+#[test]
+fn a_hardening_that_a_node_took_back_while_relight_was_away_is_applied_again() {
+    let wanted = undisturbed(Loss::Gone);
+    let confirm = "before harden.sh confirm on ";
+    let (point, name) = wanted.points.iter().enumerate().find(|(_, name)| name.starts_with(confirm)).unwrap();
+    let address = name.strip_prefix(confirm).unwrap();
+    // Where relight is back at once the timer still runs: it is wound up again, and confirmed.
+    for after in AFTERS.into_iter().rev() {
+        let life = Life::lost(Loss::Gone);
+        assert!(matches!(life.process(&Tripwire::at(point)), End::Killed));
+        assert_eq!(hardenings(&life, address), ["apply"], "killed between apply and confirm");
+        assert_eq!(resumed(&life, after, &wanted), Vec::<String>::new(), "{after:?}");
+        assert_eq!(hardenings(&life, address), ["apply", "apply", "confirm"], "{after:?}");
+    }
 }

@@ -1,21 +1,20 @@
 //! A resume may be killed too: at any later point, right after the torn journal was mended, and again.
 
-use crate::judged::{all, finished, thinned, undisturbed, Kills};
+use crate::judged::{all, finished, thinned, undisturbed, After, Kills, AFTERS};
 use crate::life::{End, Life};
 use rand::{Rng, SeedableRng};
-use relight::sandbox::doors::direct::{Keep, Tripwire};
+use relight::sandbox::doors::direct::Tripwire;
 use relight::sandbox::model::Loss;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-const KEEPS: [Keep; 3] = [Keep::Nothing, Keep::Half, Keep::All];
 /// Points that a resume passes while it mends the journal and writes that it goes on.
 const MENDING: usize = 9;
 
-/// Where each process of a run is killed, and what its disk keeps.
+/// Where each process of a run is killed, and what comes after.
 #[derive(Debug)]
 struct Schedule {
     loss: Loss,
-    kills: Vec<(usize, Keep)>,
+    kills: Vec<(usize, After)>,
 }
 
 fn seeded() -> rand::rngs::StdRng {
@@ -24,26 +23,30 @@ fn seeded() -> rand::rngs::StdRng {
     rand::rngs::StdRng::seed_from_u64(seed)
 }
 
+fn any(random: &mut rand::rngs::StdRng) -> After {
+    AFTERS[random.random_range(0..AFTERS.len())]
+}
+
 /// Kills every process where the schedule says. A process that ends before its kill ends the schedule.
 fn killed(life: &Life, schedule: &Schedule, reached: &AtomicUsize) -> Kills {
     let mut kills = Kills::default();
-    for (nth, (point, keep)) in schedule.kills.iter().enumerate() {
+    for (nth, (point, after)) in schedule.kills.iter().enumerate() {
         if !matches!(life.process(&Tripwire::at(*point)), End::Killed) {
             break;
         }
-        kills.crash(life, *keep);
+        kills.crash(life, *after);
         reached.fetch_add(usize::from(nth > 0), Ordering::SeqCst);
     }
     kills
 }
 
-fn each_loss(title: &str, mut later: impl FnMut(&mut rand::rngs::StdRng, usize, usize) -> Vec<(usize, Keep)>) {
+fn each_loss(title: &str, mut later: impl FnMut(&mut rand::rngs::StdRng, usize, usize) -> Vec<(usize, After)>) {
     let mut random = seeded();
     let wanted = [undisturbed(Loss::Gone), undisturbed(Loss::Off)];
     let mut schedules = Vec::new();
     for (loss, wanted) in [Loss::Gone, Loss::Off].into_iter().zip(&wanted) {
         for point in 0..wanted.points.len() {
-            let mut kills = vec![(point, KEEPS[random.random_range(0..3)])];
+            let mut kills = vec![(point, any(&mut random))];
             kills.extend(later(&mut random, point, wanted.points.len()));
             schedules.push(Schedule { loss, kills });
         }
@@ -63,7 +66,7 @@ fn each_loss(title: &str, mut later: impl FnMut(&mut rand::rngs::StdRng, usize, 
 #[test]
 fn a_resume_may_be_killed_at_any_later_point() {
     each_loss("killed twice", |random, point, points| {
-        vec![(random.random_range(0..points.saturating_sub(point).max(12)), KEEPS[random.random_range(0..3)])]
+        vec![(random.random_range(0..points.saturating_sub(point).max(12)), any(random))]
     });
 }
 
@@ -71,6 +74,6 @@ fn a_resume_may_be_killed_at_any_later_point() {
 fn a_resume_may_be_killed_again_and_again_while_it_mends_the_journal() {
     each_loss("killed while it mends the journal", |random, _, _| {
         let kills = random.random_range(1..4);
-        (0..kills).map(|_| (random.random_range(0..MENDING), KEEPS[random.random_range(0..3)])).collect()
+        (0..kills).map(|_| (random.random_range(0..MENDING), any(random))).collect()
     });
 }

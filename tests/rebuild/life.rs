@@ -248,6 +248,13 @@ impl Life {
         reading.records.into_iter().map(|r| (r.at, r.event)).collect()
     }
 
+    /// Time without a process of relight.
+    pub fn pass(&self, time: Duration) {
+        let mut model = lock(&self.sandbox.model);
+        let later = model.now() + time;
+        model.advance(later);
+    }
+
     /// The machine loses what was not synced.
     pub fn crash(&self, keep: Keep) {
         self.sandbox.disk.crash(keep);

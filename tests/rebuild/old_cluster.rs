@@ -1,11 +1,11 @@
 //! What is left of the old cluster is fenced before anything else: powered off, or cut off where that cannot be. No two workers.
 
-use crate::judged::{all, finished, from, thinned, Kills, Wanted};
+use crate::judged::{all, difference, finished, from, thinned, Kills, Wanted, AFTERS, ANOTHER_WORLD};
 use crate::life::{plan_of, End, Life};
 use crate::living::{alive, one_left, somebody, with_old_firewall, workers};
 use relight::engine::Event;
 use relight::playbook::Source;
-use relight::sandbox::doors::direct::{Keep, ScriptedPerson, Tripwire};
+use relight::sandbox::doors::direct::{ScriptedPerson, Tripwire};
 use relight::sandbox::model::{lock, Fault, FaultKind, Filter, Matcher, Reach};
 use relight::world::{Answer, ServerStatus};
 use std::collections::BTreeMap;
@@ -146,19 +146,23 @@ fn killed(
     points: Vec<(usize, String)>,
     most_wasted: Option<usize>,
 ) {
-    let keeps = [Keep::Nothing, Keep::Half, Keep::All];
-    let schedules: Vec<_> = points.into_iter().zip(keeps.into_iter().cycle()).collect();
+    let schedules: Vec<_> = points.into_iter().zip(AFTERS.into_iter().cycle()).collect();
     assert!(schedules.len() > most_wasted.unwrap_or(0), "no points");
-    all(title, &schedules, |((point, name), keep)| {
+    all(title, &schedules, |((point, name), after)| {
         let life = begin();
         assert!(matches!(life.process(&Tripwire::at(*point)), End::Killed), "not killed at {point}");
         let mut kills = Kills::default();
-        kills.crash_at_once(&life, *keep);
+        kills.crash(&life, *after);
         let mut wrong = finished(&life, &kills, wanted);
+        if !after.pause.is_zero() {
+            // Meanwhile what still lives of the old cluster noticed which of its nodes were gone: its Kubernetes is another.
+            wrong.retain(|w| !w.starts_with(ANOTHER_WORLD));
+            wrong.extend(difference(&lock(&life.sandbox.model).in_words(), &wanted.outside));
+        }
         if workers(&life).is_empty() {
             wrong.push("no worker runs".to_owned());
         }
-        wrong.into_iter().map(|w| format!("killed at {point} ({name}, {keep:?}): {w}")).collect()
+        wrong.into_iter().map(|w| format!("killed at {point} ({name}, {after:?}): {w}")).collect()
     });
 }
 

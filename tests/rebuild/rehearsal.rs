@@ -1,6 +1,6 @@
 //! A rehearsal leaves the world as it was: production untouched, nothing of its own left, wherever it is killed.
 
-use crate::judged::{all, thinned};
+use crate::judged::{all, thinned, AFTERS};
 use crate::life::{End, Life};
 use relight::engine::{Event, Outcome};
 use relight::sandbox::doors::direct::{Keep, Tripwire};
@@ -50,14 +50,14 @@ fn a_rehearsal_may_be_killed_anywhere_and_leaves_nothing() {
     let before = world(&life);
     assert_eq!(life.process(&wire).outcome(), "succeeded");
     let count = wire.points().len();
-    let keeps = [Keep::Nothing, Keep::Half, Keep::All];
     let points: Vec<usize> = (0..count).collect();
-    let schedules: Vec<_> = thinned(points).into_iter().zip(keeps.into_iter().cycle()).collect();
+    let schedules: Vec<_> = thinned(points).into_iter().zip(AFTERS.into_iter().cycle()).collect();
     println!("{count} points");
-    all("a rehearsal killed once", &schedules, |(point, keep)| {
+    all("a rehearsal killed once", &schedules, |(point, after)| {
         let life = Life::rehearsal("rehearse");
         assert!(matches!(life.process(&Tripwire::at(*point)), End::Killed), "not killed at {point}");
-        life.crash(*keep);
+        life.crash(after.keep);
+        life.pass(after.pause);
         let mut end = life.process(&Tripwire::new());
         if end.outcome() != "succeeded" {
             end = life.process(&Tripwire::new());
@@ -70,7 +70,7 @@ fn a_rehearsal_may_be_killed_anywhere_and_leaves_nothing() {
         wrong.extend(after.iter().filter(|line| !before.contains(line)).map(|line| format!("left behind: {line}")));
         wrong.extend(before.iter().filter(|line| !after.contains(line)).map(|line| format!("gone: {line}")));
         wrong.extend(outside(&life));
-        wrong.into_iter().map(|w| format!("killed at {point} ({keep:?}): {w}")).collect()
+        wrong.into_iter().map(|w| format!("killed at {point} ({after:?}): {w}")).collect()
     });
 }
 

@@ -51,7 +51,7 @@ fn a_spare_server_powers_itself_off_when_its_time_has_come() {
     let mut out = Outside::empty();
     let end = out.now + HOUR;
     spare(&mut out, &enabled());
-    let at = ip(&out.listed()[0]);
+    let (at, end) = (ip(&out.listed()[0]), (out.now + HOUR).saturating_sub(Duration::from_secs(60)));
     assert_eq!(out.model.machines()[0].powers_off, Some(end));
     out.pass(3530.0);
     assert_eq!(status(&mut out), RUNS);

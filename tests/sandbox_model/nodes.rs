@@ -48,11 +48,47 @@ fn a_script_goes_on_when_the_connection_drops_and_a_second_start_joins_it() {
     assert_eq!(out.model.faults.fired(fault), 1);
     out.pass(1.0);
     let open = out.ssh(at, "root").unwrap();
+    let job = Job { call: "second".into(), ..job };
     let joined = out.model.run_script(out.now, &out.who, &open, &job).unwrap();
     assert!(matches!(joined, UnitState::Running { ends } if ends < out.now + Duration::from_secs(40)), "{joined:?}");
     out.pass(40.0);
-    assert!(matches!(out.model.script_result(out.now, &open, &job.unit), Ok(UnitState::Ended(e)) if e.exit == 0));
+    assert!(
+        matches!(out.model.script_result(out.now, &open, &job.unit, &job.call), Ok(UnitState::Ended(e)) if e.exit == 0)
+    );
     assert_eq!(out.model.ledger.count("node.late.sh.apply"), 1);
+}
+
+#[test]
+fn an_end_is_told_to_the_calls_of_its_unit_and_a_later_call_starts_anew() {
+    let mut out = Outside::empty();
+    let at = booted(&mut out);
+    let open = out.ssh(at, "root").unwrap();
+    let input = hardening(KEY);
+    let [first, second] =
+        ["first", "second"].map(|call| Job { call: call.into(), ..job("harden.sh", "apply", &pairs(&input)) });
+    assert!(out.model.run_script(out.now, &out.who, &open, &first).is_ok());
+    out.pass(40.0);
+    for _ in 0..2 {
+        let told = out.model.run_script(out.now, &out.who, &open, &first);
+        assert!(
+            matches!(told, Ok(UnitState::Ended(e)) if e.value("state") == Some("armed")),
+            "the same call is not obeyed twice"
+        );
+    }
+    assert_eq!(out.model.script_result(out.now, &open, &second.unit, &second.call), Ok(UnitState::Unknown));
+    out.pass(121.0);
+    assert_eq!(out.look(&open, "harden.sh", &pairs(&input)).value("state"), Some("absent"), "taken back");
+    let again = out.model.run_script(out.now, &out.who, &open, &second);
+    assert!(matches!(again, Ok(UnitState::Running { .. })), "{again:?}");
+    assert_eq!(
+        out.model
+            .script_result(out.now, &open, &first.unit, &first.call)
+            .map(|s| matches!(s, UnitState::Running { .. })),
+        Ok(true)
+    );
+    out.pass(40.0);
+    assert_eq!(out.model.script_result(out.now, &open, &first.unit, &first.call), Ok(UnitState::Unknown));
+    assert_eq!(out.look(&open, "harden.sh", &pairs(&input)).value("state"), Some("armed"));
 }
 
 #[test]
@@ -66,9 +102,13 @@ fn a_reboot_in_the_middle_leaves_no_trace_of_the_script() {
     assert_eq!(out.model.run_script(out.now, &out.who, &open, &job), Err(NodeError::Dropped));
     assert_eq!(out.ssh(at, "root"), Err(NodeError::Silent));
     out.pass(30.0);
-    assert_eq!(out.model.script_result(out.now, &open, &job.unit), Err(NodeError::Dropped), "an old connection");
+    assert_eq!(
+        out.model.script_result(out.now, &open, &job.unit, &job.call),
+        Err(NodeError::Dropped),
+        "an old connection"
+    );
     let open = out.ssh(at, "root").unwrap();
-    assert_eq!(out.model.script_result(out.now, &open, &job.unit), Ok(UnitState::Unknown));
+    assert_eq!(out.model.script_result(out.now, &open, &job.unit, &job.call), Ok(UnitState::Unknown));
     assert_ne!(out.look(&open, "probe.sh", &[]).value("boot_id"), Some(before.as_str()));
     assert_eq!(out.look(&open, "harden.sh", &[]).value("state"), Some("absent"));
 }

@@ -108,14 +108,14 @@ impl Outside {
     }
     /// Runs a script to its end on a connection.
     pub fn run(&mut self, at: &Connection, script: &str, verb: &str, input: &[(&str, &str)]) -> relight::world::Ended {
-        let job = job(script, verb, input);
+        let job = Job { call: self.model.new_call(), ..job(script, verb, input) };
         let mut state = self.model.run_script(self.now, &self.who, at, &job).unwrap();
         for _ in 0..1000 {
             if let UnitState::Ended(ended) = state {
                 return ended;
             }
             self.pass(0.5);
-            state = self.model.script_result(self.now, at, &job.unit).unwrap();
+            state = self.model.script_result(self.now, at, &job.unit, &job.call).unwrap();
         }
         panic!("{script} {verb} does not end");
     }
@@ -130,6 +130,7 @@ pub fn job(script: &str, verb: &str, input: &[(&str, &str)]) -> Job {
         verb: verb.into(),
         input: input.iter().map(|(k, v)| ((*k).to_string(), (*v).to_string())).collect(),
         unit: format!("relight-{script}-{verb}-{}", input.iter().map(|(_, v)| *v).collect::<Vec<_>>().join("/")),
+        call: "first".into(),
     }
 }
 

@@ -36,6 +36,15 @@ pub struct Asked {
     pub looks: Vec<Work>,
     pub starts: Vec<(String, Work)>,
     pub units: BTreeMap<String, UnitState>,
+    /// The calls that started or joined each unit: they alone are told its end.
+    calls: BTreeMap<String, Vec<String>>,
+}
+
+impl Asked {
+    /// How many calls started or joined the last unit of this name.
+    pub fn joined(&self, unit: &str) -> usize {
+        self.calls.iter().rev().find(|(name, _)| name.starts_with(unit)).map_or(0, |(_, calls)| calls.len())
+    }
 }
 
 pub struct Backend {
@@ -61,10 +70,8 @@ impl Backend {
         self.changed.send_modify(|n| *n += 1);
     }
     pub fn finish(&self, unit: &str, exit: i32, stdout: &str) {
-        let call = self.asked.lock().unwrap().starts.iter().rev().find(|(u, _)| u.starts_with(unit)).unwrap().0.clone();
-        let (unit, call) = call.split_once(' ').unwrap();
-        let ended = Ended { exit, stdout: stdout.into(), stderr: String::new() };
-        self.set(unit, UnitState::Ended { call: call.into(), ended });
+        let unit = self.asked.lock().unwrap().starts.iter().rev().find(|(u, _)| u.starts_with(unit)).unwrap().0.clone();
+        self.set(&unit, UnitState::Ended(Ended { exit, stdout: stdout.into(), stderr: String::new() }));
     }
     pub fn set(&self, unit: &str, state: UnitState) {
         self.asked.lock().unwrap().units.insert(unit.into(), state);
@@ -120,22 +127,21 @@ impl SshLogin for Backend {
         let broken = self.break_start.lock().unwrap().take();
         if broken != Some(false) {
             let mut asked = self.asked.lock().unwrap();
-            let state = asked.units.get(unit).cloned();
-            let joined = match &state {
-                Some(UnitState::Running) => true,
-                Some(UnitState::Ended { ended, .. }) => ended.exit == 0,
-                _ => false,
-            };
-            if !joined {
-                asked.starts.push((format!("{unit} {call}"), work.clone()));
+            if asked.units.get(unit) != Some(&UnitState::Running) {
+                asked.starts.push((unit.into(), work.clone()));
                 asked.units.insert(unit.into(), UnitState::Running);
+                asked.calls.remove(unit);
             }
+            asked.calls.entry(unit.into()).or_default().push(call.into());
         }
         self.change();
         broken.map_or(Ok(()), |_| Err(Dropped))
     }
-    fn unit(&self, unit: &str) -> Result<UnitState, Dropped> {
-        Ok(self.asked.lock().unwrap().units.get(unit).cloned().unwrap_or(UnitState::Absent))
+    fn unit(&self, unit: &str, call: &str) -> Result<UnitState, Dropped> {
+        let asked = self.asked.lock().unwrap();
+        let joined = asked.calls.get(unit).is_some_and(|calls| calls.iter().any(|c| c == call));
+        let told = asked.units.get(unit).filter(|state| joined || !matches!(state, UnitState::Ended(_)));
+        Ok(told.cloned().unwrap_or(UnitState::Absent))
     }
     async fn settled(&self, unit: &str) {
         self.until(|asked| asked.units.get(unit) != Some(&UnitState::Running)).await;

@@ -20,10 +20,10 @@ async fn node_and_provider() -> (Node, Arc<OpenSsh>, Host) {
 }
 
 #[tokio::test]
-async fn the_same_step_and_digest_is_one_unit_and_its_end_is_read_again() {
+async fn the_same_step_and_digest_is_one_unit_while_it_runs_and_a_new_one_after_its_end() {
     let (node, ssh, host) = node_and_provider().await;
     let (one, two) = (start(&ssh, &host, "harden[node-1]"), start(&ssh, &host, "harden[node-1]"));
-    node.backend.until(|asked| asked.starts.len() == 1).await;
+    node.backend.until(|asked| asked.starts.len() == 1 && asked.joined("relight-harden") == 2).await;
     let (unit, work) = {
         let asked = node.backend.asked.lock().unwrap();
         (asked.starts[0].0.clone(), asked.starts[0].1.clone())
@@ -34,12 +34,15 @@ async fn the_same_step_and_digest_is_one_unit_and_its_end_is_read_again() {
     for run in [one, two] {
         assert_eq!(run.await.unwrap().unwrap().value("state"), Some("as-specified"));
     }
-    let again = start(&ssh, &host, "harden[node-1]").await.unwrap().unwrap();
-    assert_eq!((again.exit, again.value("state")), (0, Some("as-specified")));
     assert_eq!(node.backend.starts(), 1);
+    // Whoever calls again has looked, and found that the earlier end is no longer so.
+    let again = start(&ssh, &host, "harden[node-1]");
+    node.backend.until(|asked| asked.starts.len() == 2).await;
+    node.backend.finish("relight-harden", 0, "state=armed\n");
+    assert_eq!(again.await.unwrap().unwrap().value("state"), Some("armed"));
 
     let other_step = start(&ssh, &host, "harden[node-2]");
-    node.backend.until(|asked| asked.starts.len() == 2).await;
+    node.backend.until(|asked| asked.starts.len() == 3).await;
     node.backend.finish("relight-harden.node-2", 0, "");
     other_step.await.unwrap().unwrap();
 }
@@ -90,30 +93,35 @@ async fn a_node_that_is_away_while_the_script_runs_is_waited_for() {
 #[tokio::test]
 async fn a_start_whose_reply_was_lost_is_asked_for_and_not_repeated() {
     let (node, ssh, host) = node_and_provider().await;
-    *node.backend.break_start.lock().unwrap() = Some(true);
-    let run = start(&ssh, &host, "peers[node-1]");
-    node.backend.until(|asked| asked.starts.len() == 1).await;
-    node.backend.finish("relight-peers", 7, "");
-    assert_eq!(run.await.unwrap().unwrap().exit, 7);
-    assert_eq!(node.backend.starts(), 1);
-    assert!(node.backend.break_start.lock().unwrap().is_none(), "the fault fired");
+    for (starts, exit) in [(1, 7), (2, 0)] {
+        *node.backend.break_start.lock().unwrap() = Some(true);
+        let run = start(&ssh, &host, "peers[node-1]");
+        // Over before the connection is made again: the end is still this call's.
+        node.backend.until(|asked| asked.starts.len() == starts).await;
+        node.backend.finish("relight-peers", exit, "");
+        assert_eq!(run.await.unwrap().unwrap().exit, exit);
+        assert_eq!(node.backend.starts(), starts);
+        assert!(node.backend.break_start.lock().unwrap().is_none(), "the fault fired");
+    }
 }
 
 #[tokio::test]
-async fn a_start_that_may_never_have_arrived_is_unknown_even_beside_an_older_failure() {
+async fn a_start_that_may_never_have_arrived_is_unknown_even_beside_an_older_end() {
     let (node, ssh, host) = node_and_provider().await;
     *node.backend.break_start.lock().unwrap() = Some(false);
     let error = start(&ssh, &host, "peers[node-1]").await.unwrap().unwrap_err();
     assert_eq!(error.class, Class::Unknown, "{error:?}");
 
-    let run = start(&ssh, &host, "peers[node-1]");
-    node.backend.until(|asked| asked.starts.len() == 1).await;
-    node.backend.finish("relight-peers", 7, "");
-    run.await.unwrap().unwrap();
-    *node.backend.break_start.lock().unwrap() = Some(false);
-    let error = start(&ssh, &host, "peers[node-1]").await.unwrap().unwrap_err();
-    assert_eq!(error.class, Class::Unknown, "{error:?}");
-    assert_eq!(node.backend.starts(), 1);
+    for (starts, exit) in [(1, 7), (2, 0)] {
+        let run = start(&ssh, &host, "peers[node-1]");
+        node.backend.until(|asked| asked.starts.len() == starts).await;
+        node.backend.finish("relight-peers", exit, "");
+        run.await.unwrap().unwrap();
+        *node.backend.break_start.lock().unwrap() = Some(false);
+        let error = start(&ssh, &host, "peers[node-1]").await.unwrap().unwrap_err();
+        assert_eq!(error.class, Class::Unknown, "{error:?}");
+        assert_eq!(node.backend.starts(), starts);
+    }
 }
 
 #[tokio::test]
@@ -123,7 +131,7 @@ async fn a_unit_that_the_node_lost_is_unknown_and_the_next_start_is_a_new_one() 
         let before = node.backend.starts();
         let run = start(&ssh, &host, "k3s[node-1]");
         node.backend.until(|asked| asked.starts.len() == before + 1).await;
-        let unit = node.backend.asked.lock().unwrap().starts[before].0.split(' ').next().unwrap().to_owned();
+        let unit = node.backend.asked.lock().unwrap().starts[before].0.clone();
         node.backend.set(&unit, state);
         let error = run.await.unwrap().unwrap_err();
         assert_eq!(error.class, Class::Unknown, "{error:?}");

@@ -33,7 +33,8 @@ pub(super) fn look(script: &Script) -> Result<Secret> {
     Ok(Secret::new(text))
 }
 
-/// A program that starts a unit, or joins it, and waits a while. `call` tells this start from an earlier one of the same work.
+/// A program that starts a unit, or joins it where it is at work, and waits a while. `call` tells this start from every other
+/// one of the same work.
 pub(super) fn start(script: &Script, unit: &str, call: &str) -> Result<Secret> {
     let digest = checked(script)?;
     let (name, verb) = (&script.name, &script.verb);
@@ -44,12 +45,10 @@ pub(super) fn start(script: &Script, unit: &str, call: &str) -> Result<Secret> {
     Ok(Secret::new(text))
 }
 
-/// A program that waits a while for a unit. `call` is given where it is not known whether that start arrived: an earlier
-/// failure is then not taken for its end.
-pub(super) fn wait(unit: &str, call: Option<&str>) -> Secret {
-    let call = call.unwrap_or_default();
+/// A program that waits a while for the unit that `call` started or joined. The end of any other is not taken for its end.
+pub(super) fn wait(unit: &str, call: &str) -> Secret {
     Secret::new(format!(
-        "# relight v1 do=wait unit={unit} call={call}\n{RUNNER}{{ relight_wait {unit} '{call}' {WAIT_SECONDS}; exit 0; }}\n"
+        "# relight v1 do=wait unit={unit} call={call}\n{RUNNER}{{ relight_wait {unit} {call} {WAIT_SECONDS}; exit 0; }}\n"
     ))
 }
 

@@ -6,11 +6,10 @@
 //! |---|---|
 //! | none | started |
 //! | at work | joined |
-//! | ended with 0, started by this call | its end is read |
-//! | ended, started by an earlier call, or lost | started anew |
+//! | ended, well or not, or lost | started anew |
 //!
-//! An end of an earlier call says nothing of now: whoever starts again has looked, and what that one brought about is not there
-//! any more (an unconfirmed hardening was taken back, somebody stopped K3s).
+//! An end is read by the calls that started or joined the unit, and by no later one. A later call follows a look that found
+//! work to do: whatever an earlier end said is no longer so (a hardening that was not confirmed in time is taken back).
 //!
 //! While waiting: a lost connection is made again and waited on, without a limit but the engine's deadline, which drops the
 //! future. A unit that is lost (the node restarted, or someone stopped it) or that is not there after a start whose reply was
@@ -51,7 +50,7 @@ pub(super) async fn run(
             Ok(End::Exit(ended)) => return Ok(ended),
             Ok(End::Running) => {
                 (sent, pause) = (true, PAUSES.0);
-                program = program::wait(&unit, None);
+                program = program::wait(&unit, call);
                 continue;
             }
             Ok(End::Lost) => {
@@ -72,7 +71,7 @@ pub(super) async fn run(
         if !sent {
             // The start may have arrived. It is asked for, not repeated.
             sent = true;
-            program = program::wait(&unit, Some(call));
+            program = program::wait(&unit, call);
         }
         tracing::info!(%unit, node = %host.address, "still waiting, after: {error}");
         clock.sleep(pause).await;

@@ -5,7 +5,7 @@ use super::machine::HostKey;
 use super::state::Due;
 use super::{Caller, Entry, FaultKind, LedgerOutcome, Model, Reach};
 use crate::world::Ended;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -45,6 +45,8 @@ pub struct Job {
     pub input: BTreeMap<String, String>,
     /// Name of the transient unit: `relight-<step>-<digest>`. The same name is the same work.
     pub unit: String,
+    /// Tells one call from every other: only those that started or joined a unit are told its end.
+    pub call: String,
 }
 
 impl std::fmt::Debug for Job {
@@ -58,6 +60,8 @@ impl std::fmt::Debug for Job {
 #[derive(Debug, Clone)]
 pub(super) struct Unit {
     job: Job,
+    /// Those that started or joined it.
+    calls: BTreeSet<String>,
     who: Caller,
     ends: Duration,
     turn: u64,
@@ -72,9 +76,9 @@ pub enum UnitState {
         /// When it will end.
         ends: Duration,
     },
-    /// It has ended.
+    /// It has ended, and the call that asks had started or joined it.
     Ended(Ended),
-    /// The node knows nothing of it: never started, or the node has rebooted.
+    /// The node knows nothing of it: never started, ended before the call came, or the node has rebooted.
     Unknown,
 }
 
@@ -144,8 +148,7 @@ impl Model {
         self.machine_off(server);
         self.machine_on(server);
     }
-    /// Starts a unit, or joins the one of that name that runs. One that has ended runs anew: each call here is a call of its own,
-    /// and only the one that started a unit is told of its end, by [`Model::script_result`].
+    /// Starts a unit, or joins the one of that name that runs. One that has ended, well or not, runs anew for another call.
     pub fn run_script(
         &mut self,
         now: Duration,
@@ -154,8 +157,9 @@ impl Model {
         job: &Job,
     ) -> Result<UnitState, NodeError> {
         let target = self.check_connection(now, at)?;
-        let known = self.unit_state(at.server, &job.unit);
-        if matches!(&known, UnitState::Running { .. }) {
+        let known = self.unit_state(at.server, &job.unit, &job.call);
+        if known != UnitState::Unknown {
+            self.join(at.server, job);
             return Ok(known);
         }
         let op = format!("node.{}.{}", job.script, job.verb);
@@ -178,7 +182,8 @@ impl Model {
             Some(FaultKind::Exit(exit)) => Some(ended(exit, "sandbox: planned failure")),
             _ => None,
         };
-        let unit = Unit { job: job.clone(), who: who.clone(), ends, turn, result: result.clone() };
+        let calls = BTreeSet::from([job.call.clone()]);
+        let unit = Unit { job: job.clone(), calls, who: who.clone(), ends, turn, result: result.clone() };
         if let Some(machine) = self.machines.get_mut(&at.server) {
             machine.units.insert(job.unit.clone(), unit);
         }
@@ -189,18 +194,37 @@ impl Model {
         if fault == Some(FaultKind::SshDrop) {
             return Err(NodeError::Dropped);
         }
-        Ok(self.unit_state(at.server, &job.unit))
+        Ok(self.unit_state(at.server, &job.unit, &job.call))
     }
-    /// How far a unit is.
-    pub fn script_result(&mut self, now: Duration, at: &Connection, unit: &str) -> Result<UnitState, NodeError> {
+    /// How far a unit is, for the call that started or joined it.
+    pub fn script_result(
+        &mut self,
+        now: Duration,
+        at: &Connection,
+        unit: &str,
+        call: &str,
+    ) -> Result<UnitState, NodeError> {
         self.check_connection(now, at)?;
-        Ok(self.unit_state(at.server, unit))
+        Ok(self.unit_state(at.server, unit, call))
     }
-    fn unit_state(&self, server: i64, unit: &str) -> UnitState {
+    /// A call that no other one is like.
+    pub fn new_call(&mut self) -> String {
+        self.next_turn().to_string()
+    }
+    fn unit_state(&self, server: i64, unit: &str, call: &str) -> UnitState {
         match self.machines.get(&server).and_then(|m| m.units.get(unit)) {
             None => UnitState::Unknown,
-            Some(Unit { result: Some(ended), .. }) => UnitState::Ended(ended.clone()),
-            Some(unit) => UnitState::Running { ends: unit.ends },
+            Some(unit) => match &unit.result {
+                None => UnitState::Running { ends: unit.ends },
+                Some(ended) if unit.calls.contains(call) => UnitState::Ended(ended.clone()),
+                Some(_) => UnitState::Unknown,
+            },
+        }
+    }
+    fn join(&mut self, server: i64, job: &Job) {
+        let unit = self.machines.get_mut(&server).and_then(|m| m.units.get_mut(&job.unit));
+        if let Some(unit) = unit {
+            unit.calls.insert(job.call.clone());
         }
     }
     /// Scripts wait for cloud-init first.

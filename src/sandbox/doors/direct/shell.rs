@@ -38,13 +38,14 @@ fn told(what: &str, error: NodeError, unsure: Class) -> Error {
     }
 }
 
-fn job(script: &Script, step: &str) -> Job {
+fn job(script: &Script, step: &str, call: String) -> Job {
     let text = |value: &crate::world::Secret| String::from_utf8_lossy(value.expose()).into_owned();
     Job {
         script: script.name.clone(),
         verb: script.verb.clone(),
         input: script.input.iter().map(|(key, value)| (key.clone(), text(value))).collect(),
         unit: format!("relight-{}-{}", label_value(step), label_digest(&script.digest())),
+        call,
     }
 }
 
@@ -106,7 +107,7 @@ impl Shell for DirectShell {
         let what = format!("{} {} on {}", script.name, script.verb, host.address);
         let connection = self.connection(&what, host).await?;
         self.entry.clock.wait(self.entry.latency.ssh).await;
-        let job = job(script, "look");
+        let job = job(script, "look", String::new());
         let result = self.entry.act(|model, now| model.look(now, &connection, &job)).await;
         match result {
             Ok(ended) => Ok(ended),
@@ -117,7 +118,7 @@ impl Shell for DirectShell {
         permit.covers(&Target::Node { address: host.address })?;
         let what = format!("{} {} on {}", script.name, script.verb, host.address);
         let connection = self.connection(&what, host).await?;
-        let job = job(script, permit.step());
+        let job = job(script, permit.step(), self.entry.act(|model, _| model.new_call()).await);
         let caller = self.entry.caller(Some(permit));
         self.entry.wire.point(&format!("before {what}")).await;
         self.entry.clock.wait(self.entry.latency.ssh).await;
@@ -134,7 +135,7 @@ impl Shell for DirectShell {
             };
             let left = ends.saturating_sub(self.entry.clock.time());
             self.entry.clock.wait(left.max(self.entry.latency.ssh)).await;
-            state = self.entry.act(|model, now| model.script_result(now, &connection, &job.unit)).await;
+            state = self.entry.act(|model, now| model.script_result(now, &connection, &job.unit, &job.call)).await;
         }
     }
     async fn reconnect(&self, host: &Host) -> Result<()> {

@@ -19,19 +19,14 @@ pub type ScriptLookup = Arc<dyn Fn(&str) -> Option<Arc<str>> + Send + Sync>;
 /// Where a unit stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UnitState {
-    /// Never started since the node did.
+    /// Nothing is known of this call: never started since the node did, or ended before the call came.
     Absent,
     /// At work.
     Running,
     /// It will never end: it was killed, or the node restarted while its traces stayed.
     Lost,
-    /// It ended.
-    Ended {
-        /// The call that started it.
-        call: String,
-        /// How.
-        ended: Ended,
-    },
+    /// It ended so, and the call that asks had started or joined it.
+    Ended(Ended),
 }
 
 /// The connection breaks here, as a fault, a restart or the loss of power makes it.
@@ -62,10 +57,10 @@ pub trait SshBackend: Send + Sync + 'static {
 pub trait SshLogin: Send + Sync {
     /// Does what a script does, and returns when it would have ended.
     async fn look(&self, work: &Work) -> Result<Ended, Dropped>;
-    /// Joins the unit where it is at work, leaves it where it ended with 0, and else starts it anew for this call.
+    /// Joins the unit where it is at work, and else starts it anew for this call.
     fn start(&self, unit: &str, call: &str, work: &Work) -> Result<(), Dropped>;
-    /// Where a unit stands.
-    fn unit(&self, unit: &str) -> Result<UnitState, Dropped>;
+    /// Where a unit stands, for the call that started or joined it.
+    fn unit(&self, unit: &str, call: &str) -> Result<UnitState, Dropped>;
     /// Returns when the unit is no longer at work.
     async fn settled(&self, unit: &str);
     /// Returns when the connection shall break by itself.

@@ -4,9 +4,8 @@ use super::{Dropped, LoginRefused, SshBackend, SshLogin, UnitState, Work};
 use crate::sandbox::model::{self, lock, Caller, Connection, Job, Model, NodeError, Shared};
 use crate::world::{Clock, Ended, Secret};
 use async_trait::async_trait;
-use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Where a port of a node's own 127.0.0.1 is really served, by the node's public address.
@@ -22,14 +21,12 @@ pub struct ModelNode {
     clock: Arc<dyn Clock>,
     address: Ipv4Addr,
     forwards: ForwardTable,
-    /// Which call started a unit; the model knows units by name alone.
-    calls: Arc<Mutex<BTreeMap<String, String>>>,
 }
 
 impl ModelNode {
     /// The node that has this public address, now or later.
     pub fn new(model: Shared, clock: Arc<dyn Clock>, address: Ipv4Addr, forwards: ForwardTable) -> Self {
-        Self { model, clock, address, forwards, calls: Arc::default() }
+        Self { model, clock, address, forwards }
     }
     fn ask<T>(&self, question: impl FnOnce(&mut Model, Duration) -> T) -> T {
         let now = self.clock.now();
@@ -59,18 +56,19 @@ struct Login {
 }
 
 impl Login {
-    fn state(&self, unit: &str) -> Result<model::UnitState, NodeError> {
-        self.node.ask(|model, now| model.script_result(now, &self.connection, unit))
+    fn state(&self, unit: &str, call: &str) -> Result<model::UnitState, NodeError> {
+        self.node.ask(|model, now| model.script_result(now, &self.connection, unit, call))
     }
 }
 
-fn job(work: &Work, unit: &str) -> Job {
+fn job(work: &Work, unit: &str, call: &str) -> Job {
     let text = |value: &Secret| String::from_utf8_lossy(value.expose()).into_owned();
     Job {
         script: work.script.clone(),
         verb: work.verb.clone(),
         input: work.input.iter().map(|(key, value)| (key.clone(), text(value))).collect(),
         unit: unit.to_owned(),
+        call: call.to_owned(),
     }
 }
 
@@ -79,41 +77,25 @@ impl SshLogin for Login {
     async fn look(&self, work: &Work) -> Result<Ended, Dropped> {
         let time = self.node.ask(|model, _| model.latency.ssh);
         self.node.clock.sleep(time).await;
-        self.node.ask(|model, now| model.look(now, &self.connection, &job(work, ""))).map_err(|_| Dropped)
+        self.node.ask(|model, now| model.look(now, &self.connection, &job(work, "", ""))).map_err(|_| Dropped)
     }
 
     fn start(&self, unit: &str, call: &str, work: &Work) -> Result<(), Dropped> {
-        let mut calls = self.node.calls.lock().unwrap_or_else(PoisonError::into_inner);
-        let (joined, started) = self.node.ask(|model, now| {
-            let before = model.script_result(now, &self.connection, unit);
-            if let (Ok(model::UnitState::Ended(_)), true) = (&before, calls.get(unit).is_some_and(|of| of == call)) {
-                // The same start once more: its end is there to be read.
-                return (true, before);
-            }
-            let joined = matches!(before, Ok(model::UnitState::Running { .. }));
-            (joined, model.run_script(now, &Caller::default(), &self.connection, &job(work, unit)))
-        });
-        // A planned fault may break the connection after the unit was started.
-        let at_work = || matches!(self.state(unit), Ok(model::UnitState::Running { .. }));
-        if !joined && (started.is_ok() || at_work()) {
-            calls.insert(unit.to_owned(), call.to_owned());
-        }
+        let job = job(work, unit, call);
+        let started = self.node.ask(|model, now| model.run_script(now, &Caller::default(), &self.connection, &job));
         started.map(drop).map_err(|_| Dropped)
     }
 
-    fn unit(&self, unit: &str) -> Result<UnitState, Dropped> {
-        match self.state(unit).map_err(|_| Dropped)? {
-            model::UnitState::Running { .. } => Ok(UnitState::Running),
-            model::UnitState::Unknown => Ok(UnitState::Absent),
-            model::UnitState::Ended(ended) => {
-                let calls = self.node.calls.lock().unwrap_or_else(PoisonError::into_inner);
-                Ok(UnitState::Ended { call: calls.get(unit).cloned().unwrap_or_default(), ended })
-            }
-        }
+    fn unit(&self, unit: &str, call: &str) -> Result<UnitState, Dropped> {
+        Ok(match self.state(unit, call).map_err(|_| Dropped)? {
+            model::UnitState::Running { .. } => UnitState::Running,
+            model::UnitState::Unknown => UnitState::Absent,
+            model::UnitState::Ended(ended) => UnitState::Ended(ended),
+        })
     }
 
     async fn settled(&self, unit: &str) {
-        while let Ok(model::UnitState::Running { ends }) = self.state(unit) {
+        while let Ok(model::UnitState::Running { ends }) = self.state(unit, "") {
             // What else happens until then may move the end, so that it is asked again.
             let left = ends.saturating_sub(self.node.clock.now());
             self.node.clock.sleep(left.max(Duration::from_millis(1))).await;
@@ -123,7 +105,7 @@ impl SshLogin for Login {
     async fn dropped(&self) {
         let mut ticks = tokio::time::interval(LOOK_OUT);
         // The model answers for any unit, even none, whether the connection still stands.
-        while self.state("").is_ok() {
+        while self.state("", "").is_ok() {
             ticks.tick().await;
         }
     }

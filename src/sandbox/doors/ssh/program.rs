@@ -28,8 +28,8 @@ pub(super) enum Program {
     Look(Work),
     /// Start or join a unit, and wait a while.
     Start { unit: String, call: String, work: Work },
-    /// Wait a while for a unit; with a call, a failure of another call does not count.
-    Wait { unit: String, call: Option<String> },
+    /// Wait a while for the unit that the call started or joined.
+    Wait { unit: String, call: String },
 }
 
 /// Reads a program. Errors: what a person is told who sent something else.
@@ -50,7 +50,7 @@ pub(super) fn parse(text: &[u8], scripts: &ScriptLookup) -> Result<Program, Stri
     match word("do")?.as_str() {
         "look" => Ok(Program::Look(work(text, scripts, &word)?)),
         "start" => Ok(Program::Start { unit: word("unit")?, call: word("call")?, work: work(text, scripts, &word)? }),
-        "wait" => Ok(Program::Wait { unit: word("unit")?, call: word("call").ok().filter(|call| !call.is_empty()) }),
+        "wait" => Ok(Program::Wait { unit: word("unit")?, call: word("call")? }),
         other => Err(format!("the sandbox does not know what \"{other}\" means")),
     }
 }
@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn half_a_program_does_nothing() {
         let none: ScriptLookup = std::sync::Arc::new(|_| None);
-        let whole = "# relight v1 do=wait unit=relight-a call=\n{ relight_wait relight-a '' 20; exit 0; }\n";
+        let whole = "# relight v1 do=wait unit=relight-a call=b\n{ relight_wait relight-a b 20; exit 0; }\n";
         assert!(parse(whole.as_bytes(), &none).is_ok());
         for cut in 0..whole.len() - 1 {
             assert!(parse(&whole.as_bytes()[..cut], &none).is_err(), "{cut}");

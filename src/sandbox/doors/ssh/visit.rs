@@ -163,23 +163,22 @@ async fn answer(program: &[u8], login: &dyn SshLogin, scripts: &ScriptLookup) ->
         Ok(Program::Look(work)) => Ok(told(login.look(&work).await?)),
         Ok(Program::Start { unit, call, work }) => {
             login.start(&unit, &call, &work)?;
-            wait(login, &unit, None).await
+            wait(login, &unit, &call).await
         }
-        Ok(Program::Wait { unit, call }) => wait(login, &unit, call.as_deref()).await,
+        Ok(Program::Wait { unit, call }) => wait(login, &unit, &call).await,
         Err(why) => Ok((String::new(), format!("relight: {why}\n\nrelight: end=trouble\n"), 100)),
     }
 }
 
-async fn wait(login: &dyn SshLogin, unit: &str, call: Option<&str>) -> Result<Said, Dropped> {
+async fn wait(login: &dyn SshLogin, unit: &str, call: &str) -> Result<Said, Dropped> {
     // Whether it settled or the time was up, the state says.
     let _ = tokio::time::timeout(WAIT, login.settled(unit)).await;
     let end = |word: &str| (String::new(), format!("\nrelight: end={word}\n"), 0);
-    Ok(match login.unit(unit)? {
+    Ok(match login.unit(unit, call)? {
         UnitState::Absent => end("absent"),
         UnitState::Running => end("running"),
         UnitState::Lost => end("lost"),
-        UnitState::Ended { call: by, ended } if ended.exit != 0 && call.is_some_and(|call| call != by) => end("absent"),
-        UnitState::Ended { ended, .. } => told(ended),
+        UnitState::Ended(ended) => told(ended),
     })
 }
 
