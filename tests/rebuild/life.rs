@@ -260,13 +260,6 @@ impl Life {
         self.sandbox.disk.crash(keep);
     }
 
-    /// Time passes without a relight.
-    pub fn later(&self, time: Duration) {
-        let mut model = lock(&self.sandbox.model);
-        let then = model.now() + time;
-        model.advance(then);
-    }
-
     /// The end of the world in lines that do not depend on ids, times or addresses: what a kill must not change.
     pub fn world_in_words(&self) -> Vec<String> {
         self.sandbox.in_words(AT_REST)

@@ -24,6 +24,5 @@ mod killed_again;
 mod life;
 mod living;
 mod old_cluster;
-mod pause;
 mod rehearsal;
 mod wrong_hands;

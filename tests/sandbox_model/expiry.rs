@@ -49,7 +49,6 @@ const OFF: (ServerStatus, bool) = (ServerStatus::Off, false);
 #[test]
 fn a_spare_server_powers_itself_off_when_its_time_has_come() {
     let mut out = Outside::empty();
-    let end = out.now + HOUR;
     spare(&mut out, &enabled());
     let (at, end) = (ip(&out.listed()[0]), (out.now + HOUR).saturating_sub(Duration::from_secs(60)));
     assert_eq!(out.model.machines()[0].powers_off, Some(end));
