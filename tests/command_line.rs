@@ -3,6 +3,10 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends where it fails")]
 
+#[path = "support/desk.rs"]
+mod desk;
+
+use desk::Desk;
 use relight::actions::{Mode, RunId};
 use relight::cli::Exit;
 use relight::engine::{Event, Journal, Listener, RunStarted, Told, FORMAT};
@@ -12,24 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Arc;
 
-/// A temporary directory with the example's configuration and manifests.
-struct Desk(tempfile::TempDir);
-
 impl Desk {
-    fn new() -> Self {
-        let desk = Self(tempfile::tempdir().unwrap());
-        let example = Path::new(env!("CARGO_MANIFEST_DIR"));
-        fs::copy(example.join("relight.yaml"), desk.path("relight.yaml")).unwrap();
-        fs::create_dir(desk.path("manifests")).unwrap();
-        for entry in fs::read_dir(example.join("manifests")).unwrap() {
-            let from = entry.unwrap().path();
-            fs::copy(&from, desk.path("manifests").join(from.file_name().unwrap())).unwrap();
-        }
-        desk
-    }
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
     fn change(&self, file: &str, old: &str, new: &str) {
         let text = fs::read_to_string(self.path(file)).unwrap();
         assert!(text.contains(old), "{file} does not contain {old}");
@@ -51,6 +38,9 @@ impl Desk {
     }
     /// What a live run keeps: as if a process had begun it and died in its first step.
     fn begin_live_run(&self, id: &str, token: &str) -> PathBuf {
+        self.begin_run(id, token, Mode::Live)
+    }
+    fn begin_run(&self, id: &str, token: &str, mode: Mode) -> PathBuf {
         let settings = relight::config::load(&self.path("relight.yaml")).unwrap();
         let directory = self.path("state").join("real").join(&settings.cluster).join(id);
         let source = relight::playbook::Source::embedded();
@@ -62,7 +52,7 @@ impl Desk {
         let plan = relight::playbook::load(&file.text, &file.file, &binding).unwrap();
         let scripts =
             source.scripts().into_iter().filter_map(|name| Some((name.clone(), source.script(&name).ok()??))).collect();
-        let run = RunId { id: id.to_owned(), mode: Mode::Live };
+        let run = RunId { id: id.to_owned(), mode };
         let first = RunStarted {
             format: FORMAT,
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -384,4 +374,19 @@ fn a_kubeconfig_before_any_run_is_not_there_and_says_what_makes_one() {
     desk.run(&["kubeconfig"]).ends(Exit::Usage, &["no run has fetched a kubeconfig yet", "relight rebuild"]);
     desk.run(&["kubeconfig", "--merge"]).ends(Exit::Usage, &["no run has fetched a kubeconfig yet"]);
     assert!(!desk.path(".kube").exists());
+}
+
+#[test]
+fn a_rehearsal_under_way_is_seen_by_its_own_lock() {
+    let desk = Desk::new();
+    let directory = desk.begin_run("aaaaaaaaaaaa", "spare-token", Mode::Rehearsal);
+    let alive = || {
+        let told = desk.with(&[], &["status", "--json"]);
+        serde_json::from_str::<serde_json::Value>(&told.out).unwrap()["alive"].clone()
+    };
+    assert_eq!(alive(), false);
+    let holder = Holder { pid: std::process::id(), run: "aaaaaaaaaaaa".to_owned(), since: "just now".to_owned() };
+    let _lock = Lock::take(&directory, &holder).unwrap();
+    assert_eq!(alive(), true);
+    assert!(!desk.with(&[], &["status"]).out.contains("its process is gone"));
 }

@@ -3,6 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where it fails")]
 
 use async_trait::async_trait;
+#[path = "support/desk.rs"]
+mod desk;
+
+use desk::Desk;
 use relight::actions::{Mode, RunId, Scripts};
 use relight::config::Settings;
 use relight::engine::{
@@ -19,9 +23,6 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-/// A temporary directory with the example's configuration and manifests.
-struct Desk(tempfile::TempDir);
 
 /// A clock that a test sets, in milliseconds since the epoch.
 struct Hands(AtomicU64);
@@ -52,20 +53,6 @@ const REHEARSAL: Kept<'static> =
     Kept { id: "aaaaaaaaaaaa", world: "real", mode: Mode::Rehearsal, days_ago: 12, residue: Ok(()) };
 
 impl Desk {
-    fn new() -> Self {
-        let desk = Self(tempfile::tempdir().unwrap());
-        let example = Path::new(env!("CARGO_MANIFEST_DIR"));
-        fs::copy(example.join("relight.yaml"), desk.path("relight.yaml")).unwrap();
-        fs::create_dir(desk.path("manifests")).unwrap();
-        for entry in fs::read_dir(example.join("manifests")).unwrap() {
-            let from = entry.unwrap().path();
-            fs::copy(&from, desk.path("manifests").join(from.file_name().unwrap())).unwrap();
-        }
-        desk
-    }
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
     fn run(&self, args: &[&str]) -> String {
         let mut command = Command::new(env!("CARGO_BIN_EXE_relight"));
         command.args(args).current_dir(self.0.path()).env_clear().env("HOME", self.0.path()).stdin(Stdio::null());

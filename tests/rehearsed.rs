@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+#[path = "support/desk.rs"]
+mod desk;
+
+use desk::Desk;
 use relight::config::Settings;
 use std::path::Path;
 
@@ -48,4 +52,20 @@ fn a_value_of_productions_without_a_mark_is_refused() {
     );
     let same = told(&|text| text.replace("{ env: REHEARSAL_DATABASE_URL }", "{ env: DATABASE_URL }"));
     assert!(matches!(same.as_slice(), [one] if one.contains("has the same source in the rehearsal as in production")));
+}
+
+#[test]
+fn the_plan_of_a_rehearsal_is_shown_with_its_own_names_and_without_what_production_alone_has() {
+    let desk = Desk::new();
+    let plan = |playbook: &str| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_relight"));
+        let output = command.args(["plan", playbook]).current_dir(desk.path("")).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let told = plan("rehearse");
+    assert!(told.contains("create server honeydue-r-<run>-node-1") && told.contains("clear-servers"), "{told}");
+    assert!(!told.contains("fence old servers"), "{told}");
+    let live = plan("rebuild");
+    assert!(live.contains("create server honeydue-node-1") && live.contains("fence old servers"), "{live}");
 }

@@ -1,6 +1,7 @@
 //! The commands that look at files alone: `plan`, `schema`, `completions`, `status`.
 
 use super::args::{Cli, Global};
+use super::begin::locked_directory;
 use super::drawing::{columns, fitted};
 use super::drive::title;
 use super::exit::Stop;
@@ -77,8 +78,9 @@ pub async fn cost(world: &World, settings: &Settings) -> String {
 /// `relight plan`, offline.
 pub fn plan(global: &Global, playbook: &str) -> Result<(), Stop> {
     let kind = if global.sandbox { WorldKind::Sandbox } else { WorldKind::Real };
-    let prepared = history::informed(global, prepare::prepare(global, playbook, Mode::Live)?, kind, Mode::Live)?;
-    let run = RunId { id: "<run>".to_owned(), mode: Mode::Live };
+    let (prepared, mode) = prepare::as_it_would_run(global, playbook)?;
+    let prepared = history::informed(global, prepared, kind, mode)?;
+    let run = RunId { id: "<run>".to_owned(), mode };
     let records = step_records(&prepared.plan, &prepared.settings, &run, &prepared.scripts);
     let steps = &prepared.plan.steps;
     let path: Vec<String> =
@@ -147,14 +149,15 @@ pub async fn status(global: &Global, named: Option<&str>) -> Result<(), Stop> {
         return Ok(());
     };
     let events = || run.events.iter().map(|r| (r.at, &r.event));
+    let mode = run.state.started.as_ref().and_then(|s| Mode::from_word(&s.mode)).unwrap_or(Mode::Live);
+    let id = RunId { id: run.id.clone(), mode };
     let directory = runs::cluster_directory(&global.state, run.world, &settings.cluster);
-    let held = crate::providers::Lock::is_held(&directory);
+    let held = crate::providers::Lock::is_held(&locked_directory(&directory, &id));
     if global.json {
         let lines: Vec<_> = run.events.iter().map(|r| json!({ "seq": r.seq, "at": r.at, "event": r.event })).collect();
         let (id, world) = (&run.id, run.world.word());
         say!("{}", json!({ "v": 1, "run": id, "world": world, "alive": held, "proofs": standings, "events": lines }));
     } else {
-        let mode = run.state.started.as_ref().and_then(|s| Mode::from_word(&s.mode)).unwrap_or(Mode::Live);
         let header = format!("{} · cluster {} · run {}", title(run.world, mode), settings.cluster, run.id);
         let text = report::status(&header, events(), held) + "\n" + &proven;
         out(&fitted(&retold(&text), &Term::stdout()));

@@ -10,7 +10,7 @@ use super::prompts;
 use super::runs;
 use super::say::say;
 use super::worlds::{self, Environment};
-use crate::actions::{Check, Effects, Facts, Mode, RunId, StepContext};
+use crate::actions::{Check, Effects, Facts, RunId, StepContext};
 use crate::engine::{place, RunState};
 use crate::report;
 use crate::world::{Error, NobodyThere, Permit, Result as WorldResult, Target, World, WorldKind};
@@ -33,7 +33,7 @@ impl Effects for LookOnly {
 
 /// Looks at the world step by step, as far as facts allow: a step whose server does not exist cannot be looked at.
 pub async fn plan_check(global: &Global, environment: &Environment, playbook: &str) -> Result<Exit, Stop> {
-    let prepared = prepare::prepare(global, playbook, Mode::Live)?;
+    let (prepared, mode) = prepare::as_it_would_run(global, playbook)?;
     let settings = &prepared.settings;
     let kind = if global.sandbox { WorldKind::Sandbox } else { WorldKind::Real };
     let card = match kind {
@@ -41,7 +41,10 @@ pub async fn plan_check(global: &Global, environment: &Environment, playbook: &s
         _ => None,
     };
     // The last run's secrets and facts, where there is one: without them nobody gets into a node.
-    let last = runs::whole(runs::all(&global.state, &[kind], &settings.cluster)?).pop();
+    let mut runs = runs::whole(runs::all(&global.state, &[kind], &settings.cluster)?);
+    // Of the same mode: a rehearsal's addresses and keys are none of the living cluster's.
+    runs.retain(|run| run.state.started.as_ref().is_some_and(|s| s.mode == mode.word()));
+    let last = runs.pop();
     let scratch = tempfile::tempdir().map_err(|e| Stop::usage(format!("no temporary directory: {e}"), ""))?;
     let directory = last.as_ref().map_or_else(|| scratch.path().to_owned(), |run| run.directory.clone());
     let world =
@@ -49,9 +52,9 @@ pub async fn plan_check(global: &Global, environment: &Environment, playbook: &s
     let (source, all) = (Arc::clone(&world.secrets), (&prepared.plan, &RunState::default()));
     let secrets = prompts::answered(kind, source, settings, all, Arc::new(|then| then())).await?;
     let world = World { secrets, ..world };
-    let run = RunId { id: last.as_ref().map_or_else(|| "none".to_owned(), |r| r.id.clone()), mode: Mode::Live };
+    let run = RunId { id: last.as_ref().map_or_else(|| "none".to_owned(), |r| r.id.clone()), mode };
     let mut facts = last.map(|run| run.state.facts).unwrap_or_default();
-    let header = drive::header(&world, settings, Mode::Live).await;
+    let header = drive::header(&world, settings, mode).await;
     let stdout = Term::stdout();
     if !global.json {
         say!("{}", fitted(&header, &stdout));

@@ -9,6 +9,9 @@ use crate::playbook::{self, Binding, Plan, Source, SourceFile};
 use crate::world::Random;
 use std::fmt::Display;
 
+/// What playbooks are `for` that only a rehearsal runs.
+const REHEARSAL: &str = "rehearsal";
+
 /// Everything that a run needs to know before it looks at the outside.
 pub struct Prepared {
     /// The cluster.
@@ -85,6 +88,15 @@ pub fn prepare(global: &Global, playbook: &str, mode: Mode) -> Result<Prepared, 
     let plan = plan(&source, playbook, &settings, mode)?;
     let scripts = scripts(&source)?;
     Ok(Prepared { settings, plan, scripts, outlook: Outlook::default() })
+}
+
+/// The same in the mode that the playbook is for: one for rehearsals is never shown with production's names.
+pub fn as_it_would_run(global: &Global, playbook: &str) -> Result<(Prepared, Mode), Stop> {
+    let live = prepare(global, playbook, Mode::Live)?;
+    if live.plan.mends != REHEARSAL {
+        return Ok((live, Mode::Live));
+    }
+    Ok((prepare(global, playbook, Mode::Rehearsal)?, Mode::Rehearsal))
 }
 
 /// A new run's id: 12 lower-case base32 characters of 60 random bits.
