@@ -45,27 +45,42 @@ fn marked(object: &Value) -> Value {
     object
 }
 
-/// The objects that are not there as relight last applied them. One list a kind.
-pub(super) async fn missing<'a>(
-    cx: &StepContext<'_>,
-    at: &ApiAt,
-    objects: &[&'a Manifest],
-) -> Result<Vec<&'a Manifest>> {
-    let kinds: BTreeSet<Kind> = objects.iter().map(|m| rank::kind(&m.object)).collect();
-    let mut there = BTreeMap::new();
-    for kind in kinds {
-        for object in cx.world.cluster.list(at, &kind, &Scope::default()).await? {
-            let applied = object.pointer("/metadata/annotations").and_then(|a| a.get(APPLIED)).and_then(Value::as_str);
-            let key = (kind.clone(), rank::namespace(&object).map(str::to_owned), rank::name(&object).to_owned());
-            there.insert(key, applied.map(str::to_owned));
+type Key = (Kind, Option<String>, String);
+
+fn key(kind: Kind, object: &Value) -> Key {
+    (kind, rank::namespace(object).map(str::to_owned), rank::name(object).to_owned())
+}
+
+/// What a cluster holds of the kinds of some manifests.
+pub(super) struct There(BTreeMap<Key, Value>);
+
+impl There {
+    /// Asks the cluster: one list a kind.
+    pub(super) async fn of(cx: &StepContext<'_>, at: &ApiAt, objects: &[&Manifest]) -> Result<Self> {
+        let kinds: BTreeSet<Kind> = objects.iter().map(|m| rank::kind(&m.object)).collect();
+        let mut there = BTreeMap::new();
+        for kind in kinds {
+            let all = cx.world.cluster.list(at, &kind, &Scope::default()).await?;
+            there.extend(all.into_iter().map(|object| (key(kind.clone(), &object), object)));
         }
+        Ok(Self(there))
     }
-    let is_missing = |m: &&&Manifest| {
-        let key =
-            (rank::kind(&m.object), rank::namespace(&m.object).map(str::to_owned), rank::name(&m.object).to_owned());
-        there.get(&key) != Some(&Some(digest(&m.object)))
-    };
-    Ok(objects.iter().filter(is_missing).copied().collect())
+    /// The manifest's object as the cluster holds it.
+    pub(super) fn object(&self, manifest: &Manifest) -> Option<&Value> {
+        self.0.get(&key(rank::kind(&manifest.object), &manifest.object))
+    }
+    /// Whether the manifest's object is there as relight last applied it.
+    pub(super) fn holds(&self, manifest: &Manifest) -> bool {
+        let annotations = self.object(manifest).and_then(|o| o.pointer("/metadata/annotations"));
+        let applied = annotations.and_then(|a| a.get(APPLIED)).and_then(Value::as_str);
+        applied.is_some_and(|applied| applied == digest(&manifest.object))
+    }
+}
+
+/// The objects that are not there as relight last applied them.
+async fn missing<'a>(cx: &StepContext<'_>, at: &ApiAt, objects: &[&'a Manifest]) -> Result<Vec<&'a Manifest>> {
+    let there = There::of(cx, at, objects).await?;
+    Ok(objects.iter().filter(|m| !there.holds(m)).copied().collect())
 }
 
 /// Applies objects rank by rank. Definitions are waited for before their objects follow.

@@ -129,18 +129,16 @@ impl Roll {
     /// The first workload that is not ready: whether it is to be applied, and what is missing.
     async fn next<'a>(&self, cx: &StepContext<'a>, at: &ApiAt) -> Result<Option<(&'a Manifest, bool, String)>> {
         let serving = Self::serving(&cx.place, &manifests::manifests(&cx.place)?);
-        for workload in self.workloads(&cx.place)? {
-            let one = std::slice::from_ref(&workload);
+        let workloads = self.workloads(&cx.place)?;
+        let there = manifests::There::of(cx, at, &workloads).await?;
+        for workload in workloads {
             let title = rank::title(&workload.object);
-            if !manifests::missing(cx, at, one).await?.is_empty() {
+            let Some(object) = there.object(workload).filter(|_| there.holds(workload)) else {
                 return Ok(Some((workload, true, format!("{title} is to be applied"))));
-            }
-            let (kind, namespace) = (rank::kind(&workload.object), rank::namespace(&workload.object));
-            let object = cx.world.cluster.get(at, &kind, namespace, rank::name(&workload.object)).await?;
-            let object = object.unwrap_or_default();
+            };
             let first = self.0 == Until::Serving && serving.contains(&title);
-            if let Some(missing) = if first { serves(&object) } else { progress(&object) } {
-                let why = reason(cx, at, &object).await?;
+            if let Some(missing) = if first { serves(object) } else { progress(object) } {
+                let why = reason(cx, at, object).await?;
                 return Ok(Some((workload, false, format!("{title}: {missing}{why}"))));
             }
         }

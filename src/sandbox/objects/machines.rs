@@ -67,7 +67,8 @@ pub(super) struct Run {
 pub(super) struct Machines {
     pub kubelets: BTreeMap<String, Kubelet>,
     pub runs: BTreeMap<String, Run>,
-    pub alarms: BTreeSet<Duration>,
+    /// When which controller looks again, by its place among them.
+    pub alarms: BTreeSet<(Duration, usize)>,
     pub pulled: BTreeSet<(String, String)>,
     /// Until when the slow starters of each one-at-a-time rule are busy.
     pub busy: BTreeMap<String, Duration>,

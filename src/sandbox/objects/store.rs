@@ -39,7 +39,10 @@ pub struct Objects {
     pub(super) now: Duration,
     pub(super) pace: Pace,
     pub(super) machines: Machines,
+    /// Whether all controllers look next.
     pub(super) restless: bool,
+    /// The controller that looks now, by its place among them: whose alarms are set.
+    pub(super) looking: usize,
     /// Resources that have changed since the controllers last looked; [`GONE`] where anything has gone or is leaving.
     pub(super) touched: BTreeSet<String>,
     kinds: Vec<Arc<Served>>,
@@ -57,6 +60,7 @@ impl Objects {
             pace,
             machines: Machines::default(),
             restless: true,
+            looking: 0,
             touched: BTreeSet::new(),
             kinds: built_in().into_iter().map(Arc::new).collect(),
             shelves: BTreeMap::new(),

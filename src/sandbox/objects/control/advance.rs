@@ -3,6 +3,7 @@
 use crate::sandbox::objects::machines::{Kubelet, NodeView};
 use crate::sandbox::objects::pace::Pace;
 use crate::sandbox::objects::store::Objects;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Passes without an end would be a fault of the controllers; the time then goes on all the same.
@@ -15,18 +16,18 @@ impl Objects {
             self.now = self.now.max(now);
             return;
         }
-        self.settle();
-        while let Some(due) = self.machines.alarms.first().copied().filter(|due| *due <= now) {
-            self.machines.alarms.remove(&due);
+        self.settle(&BTreeSet::new());
+        while let Some(due) = self.next_due().filter(|due| *due <= now) {
             self.now = self.now.max(due);
-            self.restless = true;
-            self.settle();
+            let later = self.machines.alarms.split_off(&(due, usize::MAX));
+            let woken = std::mem::replace(&mut self.machines.alarms, later);
+            self.settle(&woken.into_iter().map(|(_, controller)| controller).collect());
         }
         self.now = self.now.max(now);
     }
     /// When something is due next, for whoever waits.
     pub fn next_due(&self) -> Option<Duration> {
-        self.machines.alarms.first().copied()
+        self.machines.alarms.first().map(|(due, _)| *due)
     }
     /// The latencies and faults, to be changed.
     pub fn pace_mut(&mut self) -> &mut Pace {
@@ -81,24 +82,26 @@ impl Objects {
             self.restless = true;
         }
     }
-    /// Sets an alarm; true where the time has come.
+    /// Sets an alarm for the controller that looks; true where the time has come.
     pub(in crate::sandbox::objects) fn due(&mut self, at: Duration) -> bool {
         if at > self.now {
-            self.machines.alarms.insert(at);
+            self.machines.alarms.insert((at, self.looking));
         }
         at <= self.now
     }
-    /// Lets the controllers look until nothing changes. After something from outside (an alarm, a kubelet) all of them look; else
-    /// those whose resources have changed.
-    fn settle(&mut self) {
-        for _ in 0..MOST_PASSES {
+    /// Lets the controllers look until nothing changes. After something from outside (a kubelet, another pace) all of them look;
+    /// else those whose alarms rang or whose resources have changed.
+    fn settle(&mut self, woken: &BTreeSet<usize>) {
+        for pass in 0..MOST_PASSES {
             let all = std::mem::take(&mut self.restless);
             let touched = std::mem::take(&mut self.touched);
-            if !all && touched.is_empty() {
+            let rang = |place: &usize| pass == 0 && woken.contains(place);
+            if !all && touched.is_empty() && (pass > 0 || woken.is_empty()) {
                 return;
             }
-            for (inputs, look) in CONTROLLERS {
-                if all || inputs.split(' ').any(|i| touched.contains(i)) {
+            for (place, (inputs, look)) in CONTROLLERS.into_iter().enumerate() {
+                if all || rang(&place) || inputs.split(' ').any(|i| touched.contains(i)) {
+                    self.looking = place;
                     look(self);
                 }
             }

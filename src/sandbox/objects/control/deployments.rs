@@ -43,10 +43,13 @@ fn revision(set: &Value) -> i64 {
 impl Objects {
     pub(super) fn keep_deployments(&mut self) {
         for deployment in self.all("deployments.apps").into_iter().filter(|d| !is_leaving(d)) {
+            let hash = deployment.pointer("/spec/template").map(template_hash).unwrap_or_default();
+            let current = format!("{}-{hash}", name(&deployment));
             if deployment.pointer("/spec/paused").and_then(Value::as_bool) != Some(true) {
-                self.roll(&deployment);
+                self.renew_set(&deployment, &hash, &current);
+                self.roll(&deployment, &current);
             }
-            self.tell_deployment(&deployment);
+            self.tell_deployment(&deployment, &current);
         }
     }
     fn sets_of(&self, deployment: &Value) -> Vec<Arc<Value>> {
@@ -67,42 +70,38 @@ impl Objects {
         );
     }
     /// The ReplicaSet of the current template, made where it is missing.
-    fn current_set(&mut self, deployment: &Value) -> String {
-        let template = deployment.pointer("/spec/template").cloned().unwrap_or_default();
-        let hash = template_hash(&template);
-        let set_name = format!("{}-{hash}", name(deployment));
+    fn renew_set(&mut self, deployment: &Value, hash: &str, set_name: &str) {
         let highest = self.sets_of(deployment).iter().map(|s| revision(s)).max().unwrap_or(0);
-        match self.find(SETS, namespace(deployment), &set_name).cloned() {
+        match self.find(SETS, namespace(deployment), set_name).cloned() {
             Some(known) if revision(&known) == highest => {}
-            Some(_) => self.edit(SETS, namespace(deployment), &set_name, |s| {
+            Some(_) => self.edit(SETS, namespace(deployment), set_name, |s| {
                 set(s, &["metadata", "annotations", REVISION], (highest + 1).to_string());
             }),
             None => {
+                let template = deployment.pointer("/spec/template");
                 let mut new = json!({"apiVersion": "apps/v1", "kind": "ReplicaSet",
                     "metadata": {"name": set_name, "namespace": namespace(deployment),
-                        "labels": template.pointer("/metadata/labels"), "ownerReferences": owned_by(deployment)},
+                        "labels": deployment.pointer("/spec/template/metadata/labels"), "ownerReferences": owned_by(deployment)},
                     "spec": {"replicas": 0, "selector": deployment.pointer("/spec/selector"), "template": template}});
                 for path in [
                     &["metadata", "labels"][..],
                     &["spec", "selector", "matchLabels"],
                     &["spec", "template", "metadata", "labels"],
                 ] {
-                    set(&mut new, &[path, &["pod-template-hash"]].concat(), hash.clone());
+                    set(&mut new, &[path, &["pod-template-hash"]].concat(), hash);
                 }
                 set(&mut new, &["metadata", "annotations", REVISION], (highest + 1).to_string());
                 self.make(new);
             }
         }
-        set_name
     }
-    fn roll(&mut self, deployment: &Value) {
-        let current = self.current_set(deployment);
+    fn roll(&mut self, deployment: &Value, current: &str) {
         let wanted = replicas(deployment);
         let sets = self.sets_of(deployment);
         let Some(new) = sets.iter().find(|s| name(s) == current).cloned() else { return };
         let old: Vec<_> = sets.iter().filter(|s| name(s) != current).cloned().collect();
         if replicas(&new) > wanted {
-            self.scale(deployment, &current, replicas(&new), wanted);
+            self.scale(deployment, current, replicas(&new), wanted);
             return;
         }
         if text(deployment, "/spec/strategy/type") == "Recreate" {
@@ -111,7 +110,7 @@ impl Objects {
             }
             // Not before the last old pod is gone, terminating ones included.
             if old.iter().all(|s| self.pods_of(s).is_empty()) {
-                self.scale(deployment, &current, replicas(&new), wanted);
+                self.scale(deployment, current, replicas(&new), wanted);
             }
             return;
         }
@@ -122,7 +121,7 @@ impl Objects {
         }
         let total: i64 = sets.iter().map(|s| replicas(s)).sum();
         let room = (wanted + surge - total).max(0).min(wanted - replicas(&new));
-        self.scale(deployment, &current, replicas(&new), replicas(&new) + room);
+        self.scale(deployment, current, replicas(&new), replicas(&new) + room);
         // Old pods that do not work go first, then as many others as may be missing.
         let mut spare = total - (wanted - unavailable) - (replicas(&new) - available(&new)).max(0);
         for set in &old {
@@ -133,9 +132,7 @@ impl Objects {
             self.scale(deployment, name(set), replicas(set), replicas(set) - go);
         }
     }
-    fn tell_deployment(&mut self, deployment: &Value) {
-        let hash = template_hash(&deployment.pointer("/spec/template").cloned().unwrap_or_default());
-        let current = format!("{}-{hash}", name(deployment));
+    fn tell_deployment(&mut self, deployment: &Value, current: &str) {
         let sets = self.sets_of(deployment);
         let pods: Vec<_> = sets.iter().flat_map(|s| self.live_pods_of(s)).collect();
         let updated = sets.iter().filter(|s| name(s) == current).flat_map(|s| self.live_pods_of(s)).count();
