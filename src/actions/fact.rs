@@ -37,10 +37,12 @@ pub enum FactKind {
     ZoneId,
     /// What a rehearsal will cost at most: euro, net.
     CostForecast,
+    /// What a rehearsal's servers did cost until they were deleted: euro, net.
+    CostActual,
 }
 
 impl FactKind {
-    const NAMES: [(Self, &'static str); 14] = [
+    const NAMES: [(Self, &'static str); 15] = [
         (Self::SshKeyId, "ssh_key.id"),
         (Self::NetworkId, "network.id"),
         (Self::FirewallId, "firewall.id"),
@@ -55,6 +57,7 @@ impl FactKind {
         (Self::Kubeconfig, "kubeconfig.digest"),
         (Self::ZoneId, "zone.id"),
         (Self::CostForecast, "cost.forecast"),
+        (Self::CostActual, "cost.actual"),
     ];
     /// The name used in journals and messages.
     pub fn name(self) -> &'static str {

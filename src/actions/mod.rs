@@ -7,6 +7,7 @@ mod access;
 mod action;
 mod apart;
 mod cluster_node;
+mod cost;
 mod dns;
 mod fact;
 mod fence;

@@ -5,8 +5,8 @@ use super::rank::Part;
 use super::rollout::Until;
 use super::verify::Which;
 use super::{
-    apart, cluster_node, dns, fence, firewall_peers, inventory, k3s, manifests, node, old, preflight, rollout, server,
-    teardown, thing, verify, Action,
+    apart, cluster_node, cost, dns, fence, firewall_peers, inventory, k3s, manifests, node, old, preflight, rollout,
+    server, teardown, thing, verify, Action,
 };
 use crate::config::known;
 use crate::world::ThingKind;
@@ -50,7 +50,8 @@ pub fn action(name: &str, params: &Value) -> Result<Arc<dyn Action>, String> {
         }),
         "dns.point" => Arc::new(dns::Point),
         "rehearsal.apart" => Arc::new(apart::Apart),
-        "rehearsal.budget" => Arc::new(apart::Budget(params.pick("until", &["end", "expiry"], paid_until)?)),
+        "rehearsal.budget" => Arc::new(cost::Budget(params.pick("until", &["end", "expiry"], paid_until)?)),
+        "rehearsal.cost" => Arc::new(cost::Spent),
         "inventory.note" => Arc::new(inventory::Note),
         "inventory.compare" => Arc::new(inventory::Compare),
         "teardown.servers" => Arc::new(teardown::Servers),
@@ -63,7 +64,7 @@ pub fn action(name: &str, params: &Value) -> Result<Arc<dyn Action>, String> {
 }
 
 /// All names that [`action`] knows, for messages.
-pub const NAMES: [&str; 34] = [
+pub const NAMES: [&str; 35] = [
     "preflight.check",
     "old_cluster.dead",
     "old_cluster.fence",
@@ -94,6 +95,7 @@ pub const NAMES: [&str; 34] = [
     "firewall.peers",
     "rehearsal.apart",
     "rehearsal.budget",
+    "rehearsal.cost",
     "inventory.note",
     "inventory.compare",
     "teardown.servers",
@@ -108,10 +110,10 @@ fn until(word: &str) -> Option<Until> {
     }
 }
 
-fn paid_until(word: &str) -> Option<apart::Until> {
+fn paid_until(word: &str) -> Option<cost::Until> {
     match word {
-        "end" => Some(apart::Until::End),
-        "expiry" => Some(apart::Until::Expiry),
+        "end" => Some(cost::Until::End),
+        "expiry" => Some(cost::Until::Expiry),
         _ => None,
     }
 }

@@ -8,10 +8,11 @@ use super::exit::{Exit, Stop};
 use super::person::Terminal;
 use super::prepare::{self, Prepared};
 use super::worlds::{self, Environment};
-use super::{commands, digests, history, kept, prompts, runs, sandbox};
+use super::{commands, digests, history, kept, prompts, proofs, runs, sandbox};
 use crate::actions::{Mode, RunId};
 use crate::engine::{step_records, Event, Journal, RunStarted, RunState, StepRecord, FORMAT};
 use crate::providers::{Holder, Lock, OsRandom, STATE_LOCKED};
+use crate::report;
 use crate::world::{self, Answer, Person, Question, SecretSource, World, WorldKind};
 use dialoguer::console::Term;
 use std::io::IsTerminal;
@@ -102,6 +103,14 @@ pub async fn begin(global: &Global, environment: &Environment, purpose: &Purpose
     let stderr = Term::stderr();
     eprint!("{}", commands::plan_shown(&header, &prepared, &records, columns(&stderr)));
     eprintln!("{}", fitted(&commands::cost(&look, &prepared.settings).await, &stderr));
+    if purpose.mode == Mode::Live {
+        let past = runs::all(&global.state, &[kind], &cluster)?;
+        let standing = proofs::standing(global, &prepared.settings, &past, kind);
+        if let Some(text) = report::unproven_text(&standing, commands::rehearsal_price(&look, &prepared.settings).await)
+        {
+            eprintln!("{}", fitted(&text, &stderr));
+        }
+    }
     // The header stands above the plan and above the question; who reads stdout alone needs it there too.
     let above = if stderr.is_term() && !global.json { "" } else { header.as_str() };
     let drawing = Drawing::new(global, above, look.clock.factor());

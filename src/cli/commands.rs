@@ -75,6 +75,13 @@ pub async fn cost(world: &World, settings: &Settings) -> String {
     )
 }
 
+/// What a rehearsal costs at most: its first hour in the dearest place that the configuration allows, euro, net.
+pub async fn rehearsal_price(world: &World, settings: &Settings) -> Option<f64> {
+    let (prices, cloud) = (world.cloud.prices().await.ok()?, &settings.cloud);
+    let nodes = f64::from(u32::try_from(settings.nodes.len()).ok()?);
+    prices.dearest_hour(&cloud.server_types, &cloud.locations).map(|hour| hour * nodes)
+}
+
 /// `relight plan`, offline.
 pub fn plan(global: &Global, playbook: &str) -> Result<(), Stop> {
     let kind = if global.sandbox { WorldKind::Sandbox } else { WorldKind::Real };

@@ -69,19 +69,22 @@ fn ago(seconds: f64) -> String {
     "just now".to_owned()
 }
 
-/// What a person must know before a live run begins: that it was never rehearsed as it is. None where it was.
-pub fn unproven_text(standing: &Standing) -> Option<String> {
-    if standing.is_proven() {
+/// What a person must know before a live run begins: that nothing proves it as it is, and what a rehearsal that would costs at
+/// most (euro, net), where that is known. None where there was one. In an emulated world the rehearsal there counts.
+pub fn unproven_text(standing: &Standing, price: Option<f64>) -> Option<String> {
+    if standing.proof.as_ref().is_some_and(|proof| proof.changed.is_empty()) {
         return None;
     }
-    Some(match &standing.proof {
-        Some(proof) if !standing.demonstration => format!(
-            "no proof for this binary and configuration: since the rehearsal of {} these have changed: {}",
+    let why = match &standing.proof {
+        Some(proof) => format!(
+            "since the rehearsal of {} these have changed: {}",
             ago(proof.age_seconds),
             plain(&proof.changed.join(", "))
         ),
-        _ => "no proof for this binary and configuration: it was never rehearsed".to_owned(),
-    })
+        None => "it was never rehearsed".to_owned(),
+    };
+    let price = price.map(|price| format!(" for at most EUR {price:.2}, net")).unwrap_or_default();
+    Some(format!("no proof for this binary and configuration: {why}; `relight rehearse` gives one{price}"))
 }
 
 #[cfg(test)]
@@ -119,7 +122,7 @@ mod tests {
     #[test]
     fn a_proof_that_still_holds_says_when_and_how_fast() {
         let standing = later("real", &proofs("real"), |_| {});
-        assert!(standing.is_proven() && unproven_text(&standing).is_none());
+        assert!(standing.is_proven() && unproven_text(&standing, None).is_none());
         insta::assert_snapshot!(proven_text(&standing, "demo"), @r#"
         proven 12 days ago, first answer 1m 31s, all 2m 07s (run abcdefghijkl); nothing has changed since then
           not executed  edge and DNS: no hostname led to the rehearsal; each node was asked directly
@@ -147,7 +150,7 @@ mod tests {
         });
         let text = proven_text(&standing, "demo");
         insta::assert_snapshot!(text.lines().next().unwrap(), @"proven 12 days ago, first answer 1m 31s, all 2m 07s (run abcdefghijkl); since then changed: relight 0.1.0 -> 0.2.0, configuration (cloud.image), K3s pin, manifests/api.yaml, a.sh (gone), b.sh (new); these steps are unproven: server[node-1,node-2] fence dns[node-1,node-2]");
-        insta::assert_snapshot!(unproven_text(&standing).unwrap(), @"no proof for this binary and configuration: since the rehearsal of 12 days ago these have changed: relight 0.1.0 -> 0.2.0, configuration (cloud.image), K3s pin, manifests/api.yaml, a.sh (gone), b.sh (new)");
+        insta::assert_snapshot!(unproven_text(&standing, None).unwrap(), @"no proof for this binary and configuration: since the rehearsal of 12 days ago these have changed: relight 0.1.0 -> 0.2.0, configuration (cloud.image), K3s pin, manifests/api.yaml, a.sh (gone), b.sh (new); `relight rehearse` gives one");
     }
 
     #[test]
@@ -166,8 +169,8 @@ mod tests {
         let never = later("real", &[], |_| {});
         insta::assert_snapshot!(proven_text(&never, "demo"), @"never rehearsed: nothing proves yet that cluster demo comes back; `relight rehearse` does, on spare nodes");
         assert_eq!(
-            unproven_text(&never).unwrap(),
-            "no proof for this binary and configuration: it was never rehearsed"
+            unproven_text(&never, Some(0.061)).unwrap(),
+            "no proof for this binary and configuration: it was never rehearsed; `relight rehearse` gives one for at most EUR 0.06, net"
         );
         assert!(proven_text(&later("sandbox", &[], |_| {}), "demo").starts_with("never demonstrated in the sandbox: "));
     }
@@ -175,7 +178,7 @@ mod tests {
     #[test]
     fn in_the_sandbox_it_is_a_demonstration_and_no_proof() {
         let standing = later("sandbox", &proofs("sandbox"), |_| {});
-        assert!(!standing.is_proven() && unproven_text(&standing).is_some());
+        assert!(!standing.is_proven() && unproven_text(&standing, None).is_none());
         let text = proven_text(&standing, "demo");
         assert!(
             text.starts_with("demonstrated 12 days ago, first answer 1m 31s") && text.contains("no proof"),

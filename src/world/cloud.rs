@@ -3,6 +3,7 @@
 use super::{Labels, Permit, PriceList, Result};
 use async_trait::async_trait;
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 /// A server's life, as the cloud tells it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +51,8 @@ pub struct Server {
     pub placement_group: Option<i64>,
     /// Ids of the firewalls on it. What any of them admits is admitted.
     pub firewalls: Vec<i64>,
+    /// When it was made, since the epoch; `None` where the cloud's word for it cannot be read.
+    pub created: Option<Duration>,
 }
 
 impl Server {

@@ -54,6 +54,12 @@ impl PriceList {
     pub fn monthly(&self, server_type: &str, location: &str, with_address: bool) -> Option<Amount> {
         self.sum(server_type, location, with_address, |price| price.monthly)
     }
+    /// What a server with its address costs for each started hour in the dearest of these places, net: what it may come to where
+    /// the first choices are sold out. `None` where the list has none of them.
+    pub fn dearest_hour(&self, server_types: &[String], locations: &[String]) -> Option<f64> {
+        let all = server_types.iter().flat_map(|name| locations.iter().filter_map(|l| self.hourly(name, l, true)));
+        all.map(|amount| amount.net).reduce(f64::max)
+    }
     fn sum(&self, server_type: &str, place: &str, with_address: bool, of: fn(&Price) -> Amount) -> Option<Amount> {
         let own = of(self.server_types.get(&(server_type.to_owned(), place.to_owned()))?);
         match with_address {
@@ -85,5 +91,8 @@ mod tests {
         assert_eq!(list.monthly("cx33", "nbg1", true), Some(amount(5.0)));
         assert_eq!(list.hourly("cx33", "hel1", true), None, "a sum that leaves something out would be a wrong one");
         assert_eq!(list.hourly("cx99", "nbg1", false), None);
+        let words = |all: &[&str]| all.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>();
+        assert_eq!(list.dearest_hour(&words(&["cx99", "cx33"]), &words(&["hel1", "nbg1"])), Some(0.75));
+        assert_eq!(list.dearest_hour(&words(&["cx33"]), &words(&["hel1"])), None);
     }
 }

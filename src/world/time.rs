@@ -44,3 +44,9 @@ pub fn rfc3339(time: Duration) -> String {
     let millis = i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
     jiff::Timestamp::from_millisecond(millis).map_or_else(|_| format!("{}ms", time.as_millis()), |t| format!("{t:.3}"))
 }
+
+/// The inverse of [`rfc3339`], for whatever writes such times; `None` where it is none.
+pub fn from_rfc3339(text: &str) -> Option<Duration> {
+    let moment: jiff::Timestamp = text.parse().ok()?;
+    u64::try_from(moment.as_millisecond()).ok().map(Duration::from_millis)
+}

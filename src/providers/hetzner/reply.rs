@@ -5,7 +5,7 @@
 //! July 2026.
 
 use crate::world::{
-    FirewallRule, Labels, Server, ServerStatus, ServerType, Thing, ThingKind, ThingSpec, TypeInLocation,
+    self, FirewallRule, Labels, Server, ServerStatus, ServerType, Thing, ThingKind, ThingSpec, TypeInLocation,
 };
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -77,6 +77,8 @@ pub(super) struct ServerReply {
     #[serde(default, deserialize_with = "lenient")]
     protection: Protection,
     placement_group: Option<Identified>,
+    #[serde(default, deserialize_with = "lenient")]
+    created: String,
 }
 
 impl From<ServerReply> for Server {
@@ -107,6 +109,7 @@ impl From<ServerReply> for Server {
             rebuild_protected: reply.protection.rebuild,
             placement_group: reply.placement_group.map(|group| group.id),
             firewalls,
+            created: world::from_rfc3339(&reply.created),
         }
     }
 }

@@ -32,6 +32,8 @@ fn server(from: CloudServer) -> Server {
         rebuild_protected: from.rebuild_protected,
         placement_group: from.placement_group,
         firewalls: from.firewalls,
+        // The API tells whole seconds.
+        created: Some(Duration::from_secs(from.created.as_secs())),
     }
 }
 
