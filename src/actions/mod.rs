@@ -24,6 +24,7 @@ mod rank;
 mod registry;
 mod rollout;
 mod server;
+mod stock;
 mod teardown;
 mod thing;
 mod verify;

@@ -2,7 +2,7 @@
 
 use super::manifests::manifests;
 use super::patience::patiently;
-use super::{Action, Check, FactKind, Facts, Place, StepContext};
+use super::{stock, Action, Check, FactKind, Facts, Place, StepContext};
 use crate::config::{SecretContent, Settings};
 use crate::world::{self, Class, Error, Result, SecretFrom, SecretSource, ServerType, ThingKind};
 use async_trait::async_trait;
@@ -98,9 +98,9 @@ async fn cloud(cx: &StepContext<'_>, found: &mut Findings) -> Result<()> {
         return Ok(());
     }
     let settings = &cx.settings().cloud;
-    let missing = missing_nodes(cx).await?;
+    let missing = stock::missing_nodes(cx).await?;
     if let Some(types) = found.take(cloud.server_types(&settings.server_types).await)?.filter(|_| missing > 0) {
-        orderable(settings, &types, missing < cx.settings().nodes.len(), found);
+        types_fit(settings, &types, found);
         for architecture in types.iter().map(|t| t.architecture.as_str()).collect::<BTreeSet<_>>() {
             if found.take(cloud.image_exists(&settings.image, architecture).await)? == Some(false) {
                 let what = format!("image {} does not exist for {architecture}", settings.image);
@@ -123,38 +123,14 @@ async fn cloud(cx: &StepContext<'_>, found: &mut Findings) -> Result<()> {
     Ok(())
 }
 
-/// How many nodes this run still has to make: what it made is there, whatever has sold out since.
-async fn missing_nodes(cx: &StepContext<'_>) -> Result<usize> {
-    let servers = cx.world.cloud.servers(&world::selector(&cx.settings().cluster, Some(&cx.place.run.id))).await?;
-    let missing = |node: &&crate::config::NodeSettings| {
-        let name = cx.place.server_name(&node.key);
-        !servers.iter().any(|s| s.name == name)
-    };
-    Ok(cx.settings().nodes.iter().filter(missing).count())
-}
-
-fn orderable(settings: &crate::config::CloudSettings, types: &[ServerType], begun: bool, found: &mut Findings) {
+/// Types that cannot serve, whatever their stock.
+fn types_fit(settings: &crate::config::CloudSettings, types: &[ServerType], found: &mut Findings) {
     for other in types.iter().filter(|t| settings.server_types.contains(&t.name) && t.architecture != "x86") {
         let what = format!("server type {} is {}, and K3s is installed for x86 alone", other.name, other.architecture);
         found.problem(what, "leave it out of `cloud.server_types`");
     }
     for name in settings.server_types.iter().filter(|n| !types.iter().any(|t| t.name == **n)) {
         found.problem(format!("server type {name} does not exist"), "check `cloud.server_types`");
-    }
-    let sold = |t: &ServerType| {
-        let here = t.locations.iter().filter(|l| settings.locations.contains(&l.location));
-        here.filter(|l| l.unavailable_after.is_none()).any(|l| l.available)
-    };
-    let types: Vec<_> = types.iter().filter(|t| settings.server_types.contains(&t.name)).collect();
-    if !types.is_empty() && !types.iter().any(|t| sold(t)) {
-        let (types, places) = (settings.server_types.join(", "), settings.locations.join(", "));
-        let what = format!("none of {types} can be ordered in {places} now");
-        let remedy = "add another of `cloud.server_types` or `cloud.locations`";
-        // Stock comes and goes: a run that has some of its nodes asks for the others whatever the list says.
-        match begun {
-            true => found.warnings.push(format!("{what}; {remedy}")),
-            false => found.problem(what, remedy),
-        }
     }
 }
 

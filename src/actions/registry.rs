@@ -6,7 +6,7 @@ use super::rollout::Until;
 use super::verify::Which;
 use super::{
     apart, cluster_node, cost, dns, fence, firewall_peers, inventory, k3s, manifests, node, old, preflight, rollout,
-    server, teardown, thing, verify, Action,
+    server, stock, teardown, thing, verify, Action,
 };
 use crate::config::known;
 use crate::world::ThingKind;
@@ -18,6 +18,7 @@ pub fn action(name: &str, params: &Value) -> Result<Arc<dyn Action>, String> {
     let mut params = Params(params.as_object().cloned().unwrap_or_default());
     let action: Arc<dyn Action> = match name {
         "preflight.check" => Arc::new(preflight::Preflight),
+        "stock.check" => Arc::new(stock::Stock),
         "old_cluster.dead" => Arc::new(old::Dead),
         "old_cluster.fence" => Arc::new(fence::Fence),
         "ssh_key.ensure" => Arc::new(thing::Ensure(ThingKind::SshKey)),
@@ -64,8 +65,9 @@ pub fn action(name: &str, params: &Value) -> Result<Arc<dyn Action>, String> {
 }
 
 /// All names that [`action`] knows, for messages.
-pub const NAMES: [&str; 35] = [
+pub const NAMES: [&str; 36] = [
     "preflight.check",
+    "stock.check",
     "old_cluster.dead",
     "old_cluster.fence",
     "ssh_key.ensure",
