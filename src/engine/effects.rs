@@ -41,9 +41,10 @@ impl Effects for StepEffects<'_> {
             target: target.to_string(),
             what: what.to_owned(),
         };
-        self.journal.append(intent).await.map_err(|broken| Error::fatal(broken.to_string()).code(JOURNAL_BROKEN))?;
+        let written = self.journal.append(intent).await;
+        let seq = written.map_err(|broken| Error::fatal(broken.to_string()).code(JOURNAL_BROKEN))?;
         self.intended.store(true, Ordering::SeqCst);
-        Ok(guard::issue(&self.place, target))
+        Ok(guard::issue(&self.place, target, seq))
     }
 
     fn progress(&self, text: &str) {

@@ -19,8 +19,8 @@ pub(super) async fn look(world: &World, place: &Place<'_>, target: &Target) -> R
 }
 
 /// Issues the permit for a target that was looked at and whose intent is on disk.
-pub(super) fn issue(place: &Place<'_>, target: Target) -> Permit {
-    Permit::issue(target, place.step, &place.run.id)
+pub(super) fn issue(place: &Place<'_>, target: Target, intent: u64) -> Permit {
+    Permit::issue(target, place.step, &place.run.id, intent)
 }
 
 fn stopped(place: &Place<'_>, why: &str) -> Error {

@@ -75,17 +75,18 @@ pub struct Permit {
     target: Target,
     step: String,
     run: String,
+    intent: u64,
 }
 
 impl Permit {
-    pub(crate) fn issue(target: Target, step: &str, run: &str) -> Self {
-        Self { target, step: step.to_owned(), run: run.to_owned() }
+    pub(crate) fn issue(target: Target, step: &str, run: &str, intent: u64) -> Self {
+        Self { target, step: step.to_owned(), run: run.to_owned(), intent }
     }
     /// A permit for tests of providers and doors, where no engine and no guard are; the architecture test holds that nothing
     /// below `src` calls it.
     #[doc(hidden)]
     pub fn for_a_test(target: Target) -> Self {
-        Self::issue(target, "a-test", "testtesttest")
+        Self::issue(target, "a-test", "testtesttest", 0)
     }
     /// The id of the step that acts.
     pub fn step(&self) -> &str {
@@ -94,6 +95,10 @@ impl Permit {
     /// The id of the run that acts.
     pub fn run(&self) -> &str {
         &self.run
+    }
+    /// Which record of the journal is the intent.
+    pub fn intent(&self) -> u64 {
+        self.intent
     }
     /// What this permit is for.
     pub fn target(&self) -> &Target {

@@ -324,7 +324,7 @@ async fn another_clusters_kubeconfig_is_fatal(bench: Bench) {
 
 async fn a_permit_for_another_node_sends_nothing(bench: Bench) {
     let elsewhere = Target::Objects { address: "192.0.2.1".parse().unwrap(), what: String::new() };
-    let permit = Permit::issue(elsewhere, "s", "r");
+    let permit = Permit::issue(elsewhere, "s", "r", 1);
     let object = config_map("a", json!({}));
     assert_eq!(bench.cluster.apply(&permit, &bench.at, &object, false).await.unwrap_err().class, Class::Fatal);
     assert_eq!(

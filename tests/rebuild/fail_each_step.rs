@@ -31,6 +31,7 @@ fn trouble(step: &str) -> (Matcher, FaultKind, Notices, Option<FaultKind>) {
     let script = |op: &str| (at(op), FaultKind::Exit(1), Notices::Retry, dropped.clone());
     match name {
         "preflight" => (anywhere("cloud.probe"), GONE, Notices::Retry, None),
+        "stock" => (anywhere("cloud.offer.list"), GONE, Notices::Retry, None),
         "dead" => (anywhere("cloud.servers.list"), GONE, Notices::Retry, None),
         "fence" => (anywhere("cloud.server.update"), GONE, Notices::Retry, lost),
         "ssh-key" => (anywhere("cloud.ssh_key.create"), GONE, Notices::Retry, lost),

@@ -54,8 +54,8 @@ fn a_price_list_that_cannot_be_read_or_lacks_a_price_fails_nothing_and_is_no_sum
         .for_each(|s| s.monthly = "?".into());
     assert_eq!(cost_of(&life), None);
     let hangs = Life::lost(Loss::Gone);
-    // The first reading is preflight's.
-    let fault = Fault::always(Matcher::op("cloud.offer.list").nth(3), FaultKind::Down);
+    // The first readings are those of preflight and of the look at the stock.
+    let fault = Fault::always(Matcher::op("cloud.offer.list").nth(4), FaultKind::Down);
     let id = lock(&hangs.sandbox.model).faults.plan(fault);
     assert_eq!(cost_of(&hangs), None);
     assert_eq!(lock(&hangs.sandbox.model).faults.fired(id), 1);

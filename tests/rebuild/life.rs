@@ -3,8 +3,8 @@
 use relight::actions::{action, Mode, RunId, Scripts};
 use relight::config::Settings;
 use relight::engine::{
-    read_journal, step_records, Broken, Event, Journal, Listener, Run, RunFinished, RunStarted, RunState, Told, FORMAT,
-    JOURNAL,
+    read_journal, step_records, Broken, Event, Journal, Listener, Record, Run, RunFinished, RunStarted, RunState, Told,
+    FORMAT, JOURNAL,
 };
 use relight::playbook::{Binding, Plan, Source};
 use relight::sandbox::doors::direct::{
@@ -12,7 +12,7 @@ use relight::sandbox::doors::direct::{
 };
 use relight::sandbox::model::{lock, Loss, Model, Start};
 use relight::world::{millis, Clock, Person, SecretSource, World};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -241,6 +241,17 @@ impl Life {
         }
     }
 
+    /// The intents on disk by their record's number: when, and of which step.
+    fn intents(&self) -> BTreeMap<u64, (u64, String)> {
+        let bytes = self.sandbox.disk.read(JOURNAL).unwrap_or_default();
+        let reading = read_journal(&bytes, "disk").expect("the journal is whole");
+        let intent = |r: Record| match r.event {
+            Event::Intent { step, .. } => Some((r.seq, (r.at, step))),
+            _ => None,
+        };
+        reading.records.into_iter().filter_map(intent).collect()
+    }
+
     /// What the disk keeps of the journal.
     pub fn events(&self) -> Vec<(u64, Event)> {
         let bytes = self.sandbox.disk.read(JOURNAL).unwrap_or_default();
@@ -275,16 +286,17 @@ impl Life {
             .extend(model.ledger.strangers.iter().map(|s| format!("stranger: {} {} {}", s.op, s.named_by, s.address)));
         broken.extend(model.ledger.broken.clone());
         broken.extend(model.naming_strangers().into_iter().map(|(by, address)| format!("{by} names {address}")));
-        // Kubernetes' objects are written by one intent for many; what counts is that it came before the effect.
-        let events = self.events();
-        let intended = |step: &str, until: u64| {
-            let of_step = |e: &Event| matches!(e, Event::Intent { step: of, .. } if of == step);
-            events.iter().any(|(at, e)| *at <= until && of_step(e))
-        };
+        let intents = self.intents();
+        let mut used = BTreeSet::new();
         for entry in model.ledger.applied().filter(|e| !e.who.step.is_empty()) {
-            if !intended(&entry.who.step, millis(entry.at)) {
-                let what = format!("{} {} by {}", entry.op, entry.target, entry.who.step);
+            let what = format!("{} {} by {}", entry.op, entry.target, entry.who.step);
+            let earlier = |(at, step): &(u64, String)| *at <= millis(entry.at) && *step == entry.who.step;
+            if !intents.get(&entry.who.intent).is_some_and(earlier) {
                 broken.push(format!("no earlier intent on disk: {what}"));
+            }
+            // One intent may cover several objects, or several calls that belong together, but none of them twice.
+            if !used.insert((entry.who.intent, entry.op.clone(), entry.target.clone())) {
+                broken.push(format!("one intent for two effects: {what}"));
             }
         }
         broken

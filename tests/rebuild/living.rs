@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// Somebody other than relight, who may do everything.
 pub fn somebody() -> Caller {
-    Caller { token: Start::default().cloud_token, run: String::new(), step: String::new() }
+    Caller::token(Start::default().cloud_token)
 }
 
 /// How long all of the old workloads take to come up.

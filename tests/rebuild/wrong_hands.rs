@@ -210,7 +210,7 @@ fn a_foreign_network_firewall_or_placement_group_with_our_name_is_refused_and_no
     for (name, state) in things {
         let life = with(|m| {
             let now = m.now();
-            let caller = Caller { token: Start::default().cloud_token, run: String::new(), step: String::new() };
+            let caller = Caller::token(Start::default().cloud_token);
             let made = m.create_thing(now, &caller, name, &state, &Labels::new());
             assert!(made.result.is_ok(), "{:?}", made.result);
         });

@@ -67,7 +67,7 @@ pub struct Outside {
 }
 
 pub fn as_run(token: &str, step: &str) -> Caller {
-    Caller { token: token.into(), run: "run1".into(), step: step.into() }
+    Caller { token: token.into(), run: "run1".into(), step: step.into(), intent: 0 }
 }
 
 impl Outside {

@@ -97,6 +97,8 @@ pub struct Caller {
     pub run: String,
     /// The step's id; empty where the door cannot know.
     pub step: String,
+    /// The record of the run's journal that is the intent; 0 where the door cannot know.
+    pub intent: u64,
 }
 
 impl Caller {

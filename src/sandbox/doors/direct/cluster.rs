@@ -29,7 +29,12 @@ impl WiredCluster {
         let reply = self.living(call).await;
         let why = reply.as_ref().err().map(|error| format!("{:?}: {error}", error.class));
         let unsure = reply.as_ref().is_err_and(|error| error.class == Class::Unknown);
-        let who = Caller { token: String::new(), run: permit.run().to_owned(), step: permit.step().to_owned() };
+        let who = Caller {
+            token: String::new(),
+            run: permit.run().to_owned(),
+            step: permit.step().to_owned(),
+            intent: permit.intent(),
+        };
         lock(&self.model).note_objects(&who, what, why, unsure);
         self.wire.point(&format!("after kube {what}")).await;
         reply

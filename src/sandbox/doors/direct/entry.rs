@@ -21,6 +21,7 @@ impl Entry {
             token: self.token.clone(),
             run: permit.map(|p| p.run().to_owned()).unwrap_or_default(),
             step: permit.map(|p| p.step().to_owned()).unwrap_or_default(),
+            intent: permit.map(Permit::intent).unwrap_or_default(),
         }
     }
     /// Acts on the model now, unless the process is dead.

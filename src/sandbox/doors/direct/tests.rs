@@ -52,7 +52,7 @@ pub(super) fn spec(name: &str) -> ServerSpec {
 }
 
 pub(super) fn permit(target: Target) -> Permit {
-    Permit::issue(target, "server[a]", "run1")
+    Permit::issue(target, "server[a]", "run1", 1)
 }
 
 pub(super) fn new_server(name: &str) -> Permit {
