@@ -9,6 +9,7 @@ mod apart;
 mod cluster_node;
 mod cost;
 mod dns;
+mod dns_undo;
 mod fact;
 mod fence;
 mod firewall_peers;
