@@ -35,6 +35,8 @@ pub enum FactKind {
     Kubeconfig,
     /// Cloudflare's id of the zone.
     ZoneId,
+    /// Cloud ids of servers without labels that a person accepted as the old cluster's, with spaces between.
+    OldServers,
     /// What a rehearsal will cost at most: euro, net.
     CostForecast,
     /// What a rehearsal's servers did cost until they were deleted: euro, net.
@@ -42,7 +44,7 @@ pub enum FactKind {
 }
 
 impl FactKind {
-    const NAMES: [(Self, &'static str); 15] = [
+    const NAMES: [(Self, &'static str); 16] = [
         (Self::SshKeyId, "ssh_key.id"),
         (Self::NetworkId, "network.id"),
         (Self::FirewallId, "firewall.id"),
@@ -56,6 +58,7 @@ impl FactKind {
         (Self::K3sDigest, "k3s.digest"),
         (Self::Kubeconfig, "kubeconfig.digest"),
         (Self::ZoneId, "zone.id"),
+        (Self::OldServers, "old_cluster.servers"),
         (Self::CostForecast, "cost.forecast"),
         (Self::CostActual, "cost.actual"),
     ];
@@ -97,6 +100,11 @@ impl Facts {
     /// No facts.
     pub fn none() -> Self {
         Self::default()
+    }
+    /// The servers without labels that a person accepted as the old cluster's.
+    pub fn accepted(&self) -> Vec<i64> {
+        let ids = self.find(FactKind::OldServers, None).unwrap_or_default();
+        ids.split(' ').filter_map(|id| id.parse().ok()).collect()
     }
     /// With a fact about the whole cluster.
     #[must_use]
