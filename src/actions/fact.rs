@@ -37,10 +37,12 @@ pub enum FactKind {
     ZoneId,
     /// What a rehearsal will cost at most: euro, net.
     CostForecast,
+    /// Cloud id of the server that a node had before the present one: it was lost while the run went on. Remembered, not found.
+    EarlierServer,
 }
 
 impl FactKind {
-    const NAMES: [(Self, &'static str); 14] = [
+    const NAMES: [(Self, &'static str); 15] = [
         (Self::SshKeyId, "ssh_key.id"),
         (Self::NetworkId, "network.id"),
         (Self::FirewallId, "firewall.id"),
@@ -55,6 +57,7 @@ impl FactKind {
         (Self::Kubeconfig, "kubeconfig.digest"),
         (Self::ZoneId, "zone.id"),
         (Self::CostForecast, "cost.forecast"),
+        (Self::EarlierServer, "server.earlier"),
     ];
     /// The name used in journals and messages.
     pub fn name(self) -> &'static str {
@@ -107,8 +110,16 @@ impl Facts {
         self.0.insert((kind, Some(node.to_owned())), value.to_string());
         self
     }
-    /// Takes these in; later ones win.
+    /// Takes these in; later ones win. Where a node has got another server, what was known of it was about the one that is
+    /// lost, and is forgotten.
     pub fn learn(&mut self, more: &Facts) {
+        for now in more.iter().filter(|fact| fact.kind == FactKind::ServerId) {
+            let before = self.find(FactKind::ServerId, now.node.as_deref()).map(str::to_owned);
+            if let (Some(node), Some(lost)) = (now.node, before.filter(|id| *id != now.value)) {
+                self.0.retain(|(_, of), _| of.as_ref() != Some(&node));
+                self.insert(Fact { kind: FactKind::EarlierServer, node: Some(node), value: lost });
+            }
+        }
         self.0.extend(more.0.iter().map(|(k, v)| (k.clone(), v.clone())));
     }
     /// Adds one.
