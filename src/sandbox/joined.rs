@@ -56,6 +56,9 @@ impl Workloads for Clusters {
         let mut all = self.objects();
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         let news = told.as_slice() != clusters;
+        if news {
+            all.retain(|uid, _| clusters.iter().any(|view| view.uid == *uid));
+        }
         for view in clusters {
             if let (false, Some(objects)) = (news, all.get_mut(&view.uid)) {
                 objects.advance(now);
