@@ -31,6 +31,8 @@ pub enum FactKind {
     NextHostKey,
     /// SHA-256 of the K3s binary that nodes must run.
     K3sDigest,
+    /// The K3s version that [`FactKind::K3sDigest`] is of.
+    K3sVersion,
     /// SHA-256 of the cluster's admin kubeconfig, which lies in the run's secrets.
     Kubeconfig,
     /// Cloudflare's id of the zone.
@@ -42,7 +44,7 @@ pub enum FactKind {
 }
 
 impl FactKind {
-    const NAMES: [(Self, &'static str); 15] = [
+    const NAMES: [(Self, &'static str); 16] = [
         (Self::SshKeyId, "ssh_key.id"),
         (Self::NetworkId, "network.id"),
         (Self::FirewallId, "firewall.id"),
@@ -54,6 +56,7 @@ impl FactKind {
         (Self::HostKey, "host.key"),
         (Self::NextHostKey, "host.next_key"),
         (Self::K3sDigest, "k3s.digest"),
+        (Self::K3sVersion, "k3s.version"),
         (Self::Kubeconfig, "kubeconfig.digest"),
         (Self::ZoneId, "zone.id"),
         (Self::CostForecast, "cost.forecast"),

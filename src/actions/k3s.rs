@@ -52,17 +52,21 @@ impl Action for ReleaseDigest {
         json!({ "version": place.settings.k3s.version, "sha256": place.settings.k3s.sha256 })
     }
     fn provides(&self) -> &'static [FactKind] {
-        &[FactKind::K3sDigest]
+        &[FactKind::K3sDigest, FactKind::K3sVersion]
     }
     async fn check(&self, cx: &StepContext<'_>) -> Result<Check> {
         if access::kept(cx, K3S_TOKEN).await?.is_none() {
             return Ok(Check::Needed("the cluster's token".to_owned()));
         }
-        let done = |digest: &str| Ok(Check::Done(Facts::none().with(FactKind::K3sDigest, digest)));
+        let version = &cx.settings().k3s.version;
+        let facts = Facts::none().with(FactKind::K3sVersion, version);
+        let done = |digest: &str| Ok(Check::Done(facts.clone().with(FactKind::K3sDigest, digest)));
         if let Some(pinned) = &cx.settings().k3s.sha256 {
             return done(pinned);
         }
-        if let Some(frozen) = cx.facts.find(FactKind::K3sDigest, None) {
+        // Frozen, so that all nodes run the same: for the version that it was fetched for.
+        let same = cx.facts.find(FactKind::K3sVersion, None) == Some(version);
+        if let Some(frozen) = cx.facts.find(FactKind::K3sDigest, None).filter(|_| same) {
             return done(frozen);
         }
         let list = Self::fetch(cx).await?;

@@ -100,7 +100,8 @@ pub(super) async fn forget(cx: &StepContext<'_>, through: &str) -> Result<()> {
         let permit = cx.effects.permit(target, &format!("delete Node {name}: its server is lost")).await?;
         cx.world.cluster.delete(&permit, &at, &kind, None, &name).await?;
     }
-    let of_node = |member: &String| member.strip_prefix(&name).is_some_and(|rest| rest.len() == 9 && rest.starts_with('-'));
+    let of_node =
+        |member: &String| member.strip_prefix(&name).is_some_and(|rest| rest.len() == 9 && rest.starts_with('-'));
     match ask(cx, through).await?.members.into_iter().find(of_node) {
         None => Ok(()),
         // One that had not yet learnt enough to be registered has no Node; K3s gives it up after five minutes.

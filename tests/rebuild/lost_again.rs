@@ -159,7 +159,10 @@ fn a_server_lost_after_a_kill_anywhere_is_made_again_with_other_addresses() {
         life.crash(after.keep);
         life.pass(after.pause);
         let at = &wanted.points[*point];
-        wrong(&life, node, &wanted).into_iter().map(|w| format!("{node} lost at {point} ({at}, {after:?}): {w}")).collect()
+        wrong(&life, node, &wanted)
+            .into_iter()
+            .map(|w| format!("{node} lost at {point} ({at}, {after:?}): {w}"))
+            .collect()
     });
 }
 

@@ -26,4 +26,5 @@ mod living;
 mod lost_again;
 mod old_cluster;
 mod rehearsal;
+mod unsteady;
 mod wrong_hands;

@@ -173,8 +173,7 @@ impl Model {
             member.stalled = if on.contains(server) { None } else { member.stalled.or(Some(now)) };
         }
         cluster.members.retain(|_, m| m.stalled.is_none_or(|since| now.saturating_sub(since) <= STALLED));
-        let ready =
-            cluster.members.iter_mut().find(|(_, m)| m.learner && m.caught_up <= now && m.stalled.is_none());
+        let ready = cluster.members.iter_mut().find(|(_, m)| m.learner && m.caught_up <= now && m.stalled.is_none());
         let promoted = match ready {
             Some((server, member)) if quorum => {
                 member.learner = false;
