@@ -206,6 +206,12 @@ impl Action for Ensure {
             return Ok(Check::Refused(format!("server {name} (id {id}) is this run's, but its host key is lost")));
         };
         if server.status == ServerStatus::Off {
+            let until = server.labels.get(world::EXPIRES).and_then(|text| text.parse().ok());
+            if until.is_some_and(|until: u64| cx.world.clock.now().as_secs() >= until) {
+                return Ok(Check::Refused(format!(
+                    "the time of spare server {name} (id {id}) is over, and it has powered itself off: rehearse anew"
+                )));
+            }
             return Ok(Check::Needed(format!("server {name} is off")));
         }
         if server.status != ServerStatus::Running {

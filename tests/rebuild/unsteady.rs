@@ -68,6 +68,22 @@ fn a_server_of_ours_that_somebody_powered_off_is_powered_on_again() {
 }
 
 #[test]
+fn a_spare_server_that_powered_itself_off_in_its_time_is_not_powered_on_but_taken_down() {
+    let wire = Tripwire::new();
+    assert_eq!(Life::rehearsal("rehearse").process(&wire).outcome(), "succeeded");
+    let harden = wire.points().iter().position(|p| p.starts_with("before harden.sh confirm")).unwrap();
+    let life = Life::rehearsal("rehearse");
+    assert!(matches!(life.process(&Tripwire::at(harden)), End::Killed));
+    life.crash(Keep::All);
+    life.pass(Duration::from_secs(5 * 3600));
+    assert_eq!(life.process(&Tripwire::new()).outcome(), "refused");
+    assert!(why(&life).contains("is over, and it has powered itself off"), "{}", why(&life));
+    let model = lock(&life.sandbox.model);
+    assert_eq!(model.ledger.count("cloud.server.poweron"), 0);
+    assert_eq!(model.ledger.count("cloud.server.delete"), 3);
+}
+
+#[test]
 fn a_server_that_the_cloud_made_and_did_not_start_is_powered_on() {
     let start = Fault::once(Matcher::op("cloud.server.start"), FaultKind::ActionError("server_error".to_owned()));
     let (life, fault) = with(start);
