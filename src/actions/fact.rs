@@ -31,6 +31,8 @@ pub enum FactKind {
     NextHostKey,
     /// SHA-256 of the K3s binary that nodes must run.
     K3sDigest,
+    /// The K3s version that [`FactKind::K3sDigest`] is of.
+    K3sVersion,
     /// SHA-256 of the cluster's admin kubeconfig, which lies in the run's secrets.
     Kubeconfig,
     /// Cloudflare's id of the zone.
@@ -41,10 +43,12 @@ pub enum FactKind {
     CostForecast,
     /// What a rehearsal's servers did cost until they were deleted: euro, net.
     CostActual,
+    /// Cloud id of the server that a node had before the present one: it was lost while the run went on. Remembered, not found.
+    EarlierServer,
 }
 
 impl FactKind {
-    const NAMES: [(Self, &'static str); 16] = [
+    const NAMES: [(Self, &'static str); 18] = [
         (Self::SshKeyId, "ssh_key.id"),
         (Self::NetworkId, "network.id"),
         (Self::FirewallId, "firewall.id"),
@@ -56,11 +60,13 @@ impl FactKind {
         (Self::HostKey, "host.key"),
         (Self::NextHostKey, "host.next_key"),
         (Self::K3sDigest, "k3s.digest"),
+        (Self::K3sVersion, "k3s.version"),
         (Self::Kubeconfig, "kubeconfig.digest"),
         (Self::ZoneId, "zone.id"),
         (Self::OldServers, "old_cluster.servers"),
         (Self::CostForecast, "cost.forecast"),
         (Self::CostActual, "cost.actual"),
+        (Self::EarlierServer, "server.earlier"),
     ];
     /// The name used in journals and messages.
     pub fn name(self) -> &'static str {
@@ -118,8 +124,16 @@ impl Facts {
         self.0.insert((kind, Some(node.to_owned())), value.to_string());
         self
     }
-    /// Takes these in; later ones win.
+    /// Takes these in; later ones win. Where a node has got another server, what was known of it was about the one that is
+    /// lost, and is forgotten.
     pub fn learn(&mut self, more: &Facts) {
+        for now in more.iter().filter(|fact| fact.kind == FactKind::ServerId) {
+            let before = self.find(FactKind::ServerId, now.node.as_deref()).map(str::to_owned);
+            if let (Some(node), Some(lost)) = (now.node, before.filter(|id| *id != now.value)) {
+                self.0.retain(|(_, of), _| of.as_ref() != Some(&node));
+                self.insert(Fact { kind: FactKind::EarlierServer, node: Some(node), value: lost });
+            }
+        }
         self.0.extend(more.0.iter().map(|(k, v)| (k.clone(), v.clone())));
     }
     /// Adds one.

@@ -17,6 +17,7 @@ mod host_key;
 mod inventory;
 mod k3s;
 mod manifests;
+mod members;
 mod node;
 mod old;
 mod patience;

@@ -169,6 +169,11 @@ impl Model {
         machine.k3s.cluster = Some(uid.clone());
         machine.k3s.phase = Phase::Running;
         let token = text(&first.config, "token").to_owned();
+        // The same token: of one run. Whoever starts a second one beside it splits what people use.
+        let beside = self.clusters.values().find(|c| c.token == token && self.has_quorum(&c.uid));
+        if let Some(living) = beside.map(|c| c.uid.clone()) {
+            self.ledger.broken.push(format!("a second cluster was started beside the living {living}"));
+        }
         let members = BTreeMap::from([(server, member)]);
         let since = self.now;
         let cluster = K3sCluster { uid: uid.clone(), token, first, members, kubeconfig, since, tick_planned: false };
@@ -184,6 +189,7 @@ impl Model {
                 if let Some(cluster) = self.clusters.get_mut(&uid) {
                     cluster.members.insert(server, member);
                 }
+                self.plan_tick(&uid);
                 self.k3s_wait(server, self.latency.catch_up, "is a learner, not yet promoted");
             }
             Err((why, false)) => self.k3s_wait(server, self.latency.join_poll, &why),
