@@ -169,9 +169,9 @@ impl Model {
         machine.k3s.cluster = Some(uid.clone());
         machine.k3s.phase = Phase::Running;
         let token = text(&first.config, "token").to_owned();
-        // The same token: of one run. Whoever starts a second one beside it splits what people use.
-        let beside = self.clusters.values().find(|c| c.token == token && self.has_quorum(&c.uid));
-        if let Some(living) = beside.map(|c| c.uid.clone()) {
+        // A node of a cluster that lives on without it: whoever starts another one for it splits what people use.
+        let of_it = |c: &&K3sCluster| c.members.values().any(|m| m.name == member.name) && self.has_quorum(&c.uid);
+        if let Some(living) = self.clusters.values().find(of_it).map(|c| c.uid.clone()) {
             self.ledger.broken.push(format!("a second cluster was started beside the living {living}"));
         }
         let members = BTreeMap::from([(server, member)]);
