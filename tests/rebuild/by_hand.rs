@@ -14,7 +14,8 @@ fn made_by_hand() -> Life {
     let life = alive();
     let mut model = lock(&life.sandbox.model);
     let now = model.now();
-    for (i, server) in model.servers(now, &somebody(), &Filter::labels("")).result.unwrap().iter().enumerate() {
+    let servers = model.servers(now, &somebody(), &Filter::labels("")).result.unwrap();
+    for (i, server) in servers.iter().filter(|s| s.name.starts_with("honeydue-")).enumerate() {
         let labels = server.labels.iter().filter(|(k, _)| ![MANAGED_BY, CLUSTER].contains(&k.as_str()));
         let labels = labels.map(|(k, v)| (k.clone(), v.clone())).collect();
         let name = format!("ubuntu-8gb-nbg1-{}", i + 1);

@@ -58,5 +58,5 @@ fn preflight_says_how_many_servers_and_addresses_there_will_be_because_limits_ca
     let life = Life::lost(Loss::Off);
     assert_eq!(life.process(&Tripwire::new()).outcome(), "succeeded");
     let note = note_of(&life, "preflight");
-    assert!(note.contains("3 servers and 3 primary IPs, with the nodes still to be made 6 and 6"), "{note}");
+    assert!(note.contains("5 servers and 5 primary IPs, with the nodes still to be made 8 and 8"), "{note}");
 }

@@ -10,8 +10,8 @@ use relight::playbook::{Binding, Plan, Source};
 use relight::sandbox::doors::direct::{
     DirectFiles, GeneratedSecrets, Keep, Outside, Sandbox, ScriptedPerson, Tripwire,
 };
-use relight::sandbox::model::{lock, Loss, Model, Start};
-use relight::world::{millis, Clock, Person, SecretSource, World};
+use relight::sandbox::model::{lock, Caller, Loss, Model, RecordChange, Start, ThingState};
+use relight::world::{millis, Clock, Labels, Person, SecretSource, World, CLUSTER, MANAGED_BY};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -39,6 +39,32 @@ pub fn plan_of(settings: &Settings, text: &str, file: &str) -> Plan {
     let mode = mode_of(settings);
     let binding = Binding { nodes, default_deadline, mode, actions: &|n, p| action(n, p), source: &source };
     relight::playbook::load(text, file, &binding).unwrap_or_else(|problems| panic!("{problems:?}"))
+}
+
+/// Another cluster of relight's, somebody's things without a label, and records that are not the cluster's.
+fn others_live_here_too(model: &mut Model, start: &Start, zone: &str) {
+    let theirs: Labels = [(MANAGED_BY, "relight"), (CLUSTER, "theirs")].map(|(k, v)| (k.into(), v.into())).into();
+    for (project, token) in
+        [("live", start.cloud_token.clone()), ("rehearsal", format!("{}-rehearsal", start.cloud_token))]
+    {
+        let (caller, now) = (Caller::token(token), model.now());
+        model.place_foreign(project, "theirs-node-1", theirs.clone()).unwrap();
+        model.place_foreign(project, "somebodys", Labels::new()).unwrap();
+        let wall = ThingState::Firewall { rules: Vec::new() };
+        assert!(model.create_thing(now, &caller, &format!("theirs-{project}"), &wall, &theirs).result.is_ok());
+        assert!(model
+            .create_thing(now, &caller, &format!("somebodys-{project}"), &ThingState::PlacementGroup, &Labels::new())
+            .result
+            .is_ok());
+    }
+    for (kind, name, content) in [("CNAME", "www", "example.net"), ("TXT", "mail", "\"v=spf1 -all\"")] {
+        let text = |text: &str| Some(text.to_owned());
+        let name = Some(format!("{name}.{zone}"));
+        model.place_record(
+            zone,
+            &RecordChange { kind: text(kind), name, content: text(content), ..RecordChange::default() },
+        );
+    }
 }
 
 fn mode_of(settings: &Settings) -> Mode {
@@ -74,6 +100,8 @@ pub struct Life {
     pub often: u32,
     /// What stands between the run and the outside.
     pub between: Between,
+    /// What was not the cluster's before, in full.
+    pub foreign: BTreeSet<String>,
 }
 
 /// Something that changes what a process sees of the outside.
@@ -147,8 +175,10 @@ impl Life {
     }
 
     /// A run on this outside.
-    pub fn around(model: Model, settings: Settings) -> Self {
+    pub fn around(mut model: Model, settings: Settings) -> Self {
         let start = Start::default();
+        others_live_here_too(&mut model, &start, &settings.dns.zone);
+        let foreign = model.foreign(&settings.cluster, &crate::life::settings().dns.hosts);
         Self {
             plan: plan(&settings, "rebuild"),
             scripts: scripts(),
@@ -158,6 +188,7 @@ impl Life {
             listener: Arc::new(Deaf),
             often: 1,
             between: Arc::new(|world| world),
+            foreign,
             settings,
         }
     }
@@ -286,6 +317,8 @@ impl Life {
     pub fn broken_promises(&self) -> Vec<String> {
         let model = lock(&self.sandbox.model);
         let mut broken = model.ledger.made_twice();
+        let now = model.foreign(&self.settings.cluster, &crate::life::settings().dns.hosts);
+        broken.extend(self.foreign.difference(&now).map(|thing| format!("not as it was: {thing}")));
         let foreign = model.ledger.foreign_touched(&self.settings.cluster, &self.settings.dns.hosts);
         broken.extend(foreign.iter().map(|e| format!("foreign: {} {}", e.op, e.target)));
         broken

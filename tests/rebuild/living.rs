@@ -133,7 +133,7 @@ pub fn open_alone(life: &Life, ports: &[&str]) {
     let wall = model.create_thing(now, &somebody(), "honeydue-before", &ThingState::Firewall { rules }, &labels);
     let wall = wall.result.unwrap().id;
     let servers = model.servers(now, &somebody(), &Filter::labels("")).result.unwrap();
-    for server in servers {
+    for server in servers.into_iter().filter(|s| s.name.starts_with("honeydue-")) {
         assert!(model.apply_firewall(now, &somebody(), wall, server.id, true).result.is_ok());
     }
     model.advance(now + Duration::from_secs(30));

@@ -27,6 +27,7 @@ fn old_servers(life: &Life) -> BTreeMap<String, (ServerStatus, Vec<String>, std:
     let walls = |ids: &[i64]| ids.iter().map(|id| model.glimpse(*id).unwrap().name).collect();
     servers
         .iter()
+        .filter(|s| s.name.starts_with("honeydue-"))
         .map(|s| (s.name.clone(), (s.status, walls(&s.firewalls), s.public.as_ref().unwrap().address)))
         .collect()
 }

@@ -75,6 +75,47 @@ fn a_rehearsal_may_be_killed_anywhere_and_leaves_nothing() {
 }
 
 #[test]
+fn a_hundred_rehearsals_killed_at_random_leave_nothing() {
+    let (life, wire) = (Life::rehearsal("rehearse"), Tripwire::new());
+    let before = world(&life);
+    assert_eq!(life.process(&wire).outcome(), "succeeded");
+    let count = wire.points().len();
+    let seeds: Vec<usize> = (0..100).collect();
+    all("a rehearsal killed at random", &thinned(seeds), |seed| {
+        let life = Life::rehearsal("rehearse");
+        let mut number = u64::try_from(*seed).unwrap_or_default().wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+        let mut random = |below: usize| {
+            number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            usize::try_from(number >> 33).unwrap_or_default() % below
+        };
+        let mut killed = 0;
+        for _ in 0..=random(4) {
+            let after = AFTERS[random(AFTERS.len())];
+            if !matches!(life.process(&Tripwire::at(random(count))), End::Killed) {
+                break;
+            }
+            killed += 1;
+            life.crash(after.keep);
+            life.pass(after.pause);
+        }
+        let mut end = life.process(&Tripwire::new());
+        if end.outcome() != "succeeded" {
+            end = life.process(&Tripwire::new());
+        }
+        let mut wrong = life.broken_promises();
+        // A rehearsal whose nodes have expired meanwhile fails, and leaves as little.
+        if !matches!(&end, End::Finished(end) if end.over) {
+            wrong.push(format!("{end:?}"));
+        }
+        let after = world(&life);
+        wrong.extend(after.iter().filter(|line| !before.contains(line)).map(|line| format!("left behind: {line}")));
+        wrong.extend(before.iter().filter(|line| !after.contains(line)).map(|line| format!("gone: {line}")));
+        wrong.extend(outside(&life));
+        wrong.into_iter().map(|w| format!("seed {seed}, killed {killed} times: {w}")).collect()
+    });
+}
+
+#[test]
 fn a_rehearsal_that_fails_takes_down_what_it_made_and_is_over() {
     let life = Life::rehearsal("rehearse");
     let before = world(&life);

@@ -16,6 +16,7 @@ mod etcd;
 mod expiry;
 mod faults;
 mod firewalls;
+mod foreign;
 mod hand_made;
 mod inventory;
 mod k3s;
