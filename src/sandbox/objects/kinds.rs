@@ -1,5 +1,6 @@
 //! The kinds that the API server serves: the built-in ones, K3s' own, and those of established CustomResourceDefinitions.
 
+pub use crate::config::kubernetes::split_api_version;
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -104,11 +105,6 @@ const ROWS: &[Row] = &[
 
 fn words(text: &str) -> Vec<String> {
     text.split_whitespace().map(str::to_owned).collect()
-}
-
-/// Group and version of an `apiVersion`.
-pub fn split_api_version(api_version: &str) -> (&str, &str) {
-    api_version.split_once('/').unwrap_or(("", api_version))
 }
 
 /// What is served before any CustomResourceDefinition is made. The resource names, short names and subresources are those that
