@@ -9,6 +9,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+mod classes;
 mod fields;
 mod images;
 mod inward;

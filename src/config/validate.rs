@@ -35,7 +35,7 @@ pub(super) fn settings(checks: &mut Checks, raw: RawSettings) -> Settings {
     let secrets = checks.secrets(raw.secrets);
     let manifests = checks.manifests(
         raw.manifests,
-        k3s.traefik.as_ref().map(|file| file.path.as_path()),
+        &k3s,
         raw.rehearsal.as_ref(),
         &names,
     );

@@ -3,11 +3,11 @@
 
 use super::super::problem::Problems;
 use super::super::settings::Settings;
-use super::{fields, kinds, namespaces, pods, ports, provided, references, Document, Written};
+use super::{classes, fields, kinds, namespaces, pods, ports, provided, references, Document, Written};
 
 /// A misspelt kind is told and not what follows from it: that what it should have been is missing elsewhere.
 pub(super) fn check(documents: &[Document], all: &[Written<'_>], settings: &Settings, problems: &mut Problems) {
-    let misspelt = kinds::check(documents, settings);
+    let misspelt = kinds::check(documents, &settings.manifests.external, &settings.k3s.version);
     let all_known = misspelt.is_empty();
     problems.0.extend(misspelt);
     for one in all {
@@ -18,6 +18,7 @@ pub(super) fn check(documents: &[Document], all: &[Written<'_>], settings: &Sett
     if all_known {
         namespaces::check(documents, problems);
         provided::check(documents, settings, problems);
+        classes::check(all, settings, &mut problems.0);
         references::check(all, settings, &mut problems.0);
     }
 }

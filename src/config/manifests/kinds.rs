@@ -3,7 +3,6 @@
 
 use super::super::kubernetes::{split_api_version, standing, Meant, Standing, MINOR};
 use super::super::problem::{nearest, Place, Problem};
-use super::super::settings::Settings;
 use super::super::yaml::Yaml;
 use super::Document;
 use serde_json::Value;
@@ -15,13 +14,12 @@ struct Defined<'a> {
     versions: Vec<&'a str>,
 }
 
-/// Every kind that nothing serves.
-pub(in super::super) fn check(documents: &[Document], settings: &Settings) -> Vec<Problem> {
-    let version = settings.k3s.version.as_str();
-    let external = settings.manifests.external.iter().filter_map(|e| e.strip_prefix("CustomResourceDefinition "));
+/// Every kind that nothing serves, with this release of K3s and what `manifests.external` declares.
+pub(in super::super) fn check(documents: &[Document], external: &[String], k3s: &str) -> Vec<Problem> {
+    let external = external.iter().filter_map(|e| e.strip_prefix("CustomResourceDefinition "));
     let external: Vec<&str> = external.filter_map(|name| name.split_once('.')).map(|(_, group)| group).collect();
     let defined: Vec<Defined<'_>> = documents.iter().filter_map(defined).collect();
-    documents.iter().filter_map(|document| judged(document, &defined, &external, version)).collect()
+    documents.iter().filter_map(|document| judged(document, &defined, &external, k3s)).collect()
 }
 
 fn defined(document: &Document) -> Option<Defined<'_>> {

@@ -28,7 +28,10 @@ pub(super) fn check(all: &[Written<'_>], settings: &Settings, problems: &mut Vec
                 backends(written, &there, problems);
             }
             "Secret" => twice(written, settings, problems),
-            "RoleBinding" | "ClusterRoleBinding" => subjects(written, &there, problems),
+            "RoleBinding" | "ClusterRoleBinding" => {
+                subjects(written, &there, problems);
+                role(written, &there, problems);
+            }
             _ => {}
         }
         pod(written, &there, problems);
@@ -152,6 +155,17 @@ fn subjects(written: &Written<'_>, there: &There<'_>, problems: &mut Vec<Problem
         let (Some("ServiceAccount"), Some(name)) = (text(subject, "/kind"), text(subject, "/name")) else { continue };
         let namespace = text(subject, "/namespace").unwrap_or(written.namespace());
         account(written, &format!("subjects[{i}].name"), (namespace, name), there, problems);
+    }
+}
+
+/// The role in its own namespace; one of the whole cluster is in `classes.rs`.
+fn role(written: &Written<'_>, there: &There<'_>, problems: &mut Vec<Problem>) {
+    let (Some("Role"), Some(name)) = (text(&written.object, "/roleRef/kind"), text(&written.object, "/roleRef/name"))
+    else {
+        return;
+    };
+    if written.namespace() != SYSTEM {
+        there.find(written, "roleRef.name", "Role", &format!("{}/{name}", written.namespace()), problems);
     }
 }
 

@@ -33,6 +33,15 @@ impl<'a> Written<'a> {
     pub fn full(&self) -> String {
         format!("{}/{}", self.namespace(), self.name())
     }
+    /// The text at a path.
+    pub fn text(&self, path: &str) -> Option<&str> {
+        let (mut here, mut left) = (&self.document.yaml, path);
+        while !left.is_empty() {
+            let (_, value, rest) = step(here, left.trim_start_matches('.'))?;
+            (here, left) = (value, rest);
+        }
+        here.text()
+    }
     /// A mistake at the value of this path (`spec.rules[0].host`), or at the innermost part of the path that is there.
     pub fn problem(&self, path: &str, what: impl AsRef<str>, remedy: impl Into<String>) -> Problem {
         self.at(self.find(path).1, what.as_ref(), remedy.into())
