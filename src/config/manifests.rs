@@ -95,11 +95,8 @@ pub fn manifests(settings: &Settings) -> Result<Vec<Manifest>, Problems> {
     let written: Vec<Written<'_>> = documents.iter().map(Written::of).collect();
     judge::check(&documents, &written, settings, &mut problems);
     traefik::check(settings, &mut problems);
-    let of = |(d, w): (&Document, Written<'_>)| Manifest {
-        file: d.file.clone(),
-        line: d.yaml.place.line,
-        object: w.object,
-    };
+    let of =
+        |(d, w): (&Document, Written<'_>)| Manifest { file: d.file.clone(), line: d.yaml.place.line, object: w.object };
     let manifests = documents.iter().zip(written).map(of).collect();
     let manifests = problems.or(manifests)?;
     Ok(match &settings.manifests.inward {

@@ -113,7 +113,8 @@ fn recreate(value: &Value, path: &str, found: &mut Findings) {
 
 /// `ValidateRollingUpdateDeployment`: with neither, nothing could ever move.
 fn no_room(value: &Value, path: &str, found: &mut Findings) {
-    let zero = |field: &str| value.get(field).is_some_and(|v| v.as_i64() == Some(0) || v.as_str().and_then(share) == Some(0));
+    let zero =
+        |field: &str| value.get(field).is_some_and(|v| v.as_i64() == Some(0) || v.as_str().and_then(share) == Some(0));
     if zero("maxUnavailable") && zero("maxSurge") {
         found.add(format!("{path}.maxUnavailable"), "it may not be 0 when maxSurge is 0", "give one of the two room");
     }

@@ -81,12 +81,20 @@ fn fields(value: &Value, map: &Map<String, Value>, schema: Schema<'_>, path: &st
         if inner.is_null() || (path.is_empty() && field == "status") {
             continue;
         }
-        let here = if path.is_empty() { field.clone() } else { format!("{path}.{field}") };
+        let here = join(path, field);
         if let Some(rule) = RULES.get(&(schema.name(), field.as_str())) {
             rule.check(inner, &here, found);
         } else if let Some((below, _)) = schema.field(field, path.is_empty()) {
             walk(inner, below, &here, found);
         }
+    }
+}
+
+fn join(path: &str, field: &str) -> String {
+    if path.is_empty() {
+        field.to_owned()
+    } else {
+        format!("{path}.{field}")
     }
 }
 
@@ -129,7 +137,11 @@ impl Rule {
             }
             // The API server completes an empty text as one that is not there.
             (Self::Words(words), Value::String(word)) if !word.is_empty() && !words.contains(&word.as_str()) => {
-                found.add(path.to_owned(), format!("\"{word}\" is not what Kubernetes knows here"), one_of(word, words));
+                found.add(
+                    path.to_owned(),
+                    format!("\"{word}\" is not what Kubernetes knows here"),
+                    one_of(word, words),
+                );
             }
             (Self::Words(_), _) => {}
             (Self::Number(number), _) => number.check(value, path, found),
@@ -151,7 +163,8 @@ impl Number {
     fn check(self, value: &Value, path: &str, found: &mut Findings) {
         let mut refuse = |what: String, remedy: String| found.add(path.to_owned(), what, remedy);
         let name = |text: &str| {
-            let remedy = "write a number from 1 to 65535, or a name of at most 15 lower-case letters, digits and hyphens";
+            let remedy =
+                "write a number from 1 to 65535, or a name of at most 15 lower-case letters, digits and hyphens";
             (!is_port_name(text)).then(|| (format!("\"{text}\" is no port"), remedy.to_owned()))
         };
         let wrong = match (self, value) {
@@ -175,7 +188,9 @@ impl Number {
                 (format!("\"{text}\" is no percentage"), "write a whole number, or a percentage such as 25%".to_owned())
             }),
             (Self::PortOrName, _) => Some(("it is no port".to_owned(), "write a number or a name".to_owned())),
-            (Self::CountOrShare, _) => Some(("it is no number".to_owned(), "write a number or a percentage".to_owned())),
+            (Self::CountOrShare, _) => {
+                Some(("it is no number".to_owned(), "write a number or a percentage".to_owned()))
+            }
             _ => None,
         };
         if let Some((what, remedy)) = wrong {
@@ -200,7 +215,7 @@ fn together(value: &Value, of: &str, path: &str, found: &mut Findings) {
             }
             [first, second, ..] => {
                 let what = format!("{first} and {second} exclude each other");
-                found.at_key(format!("{path}.{second}"), what, "keep one of the two");
+                found.at_key(join(path, second), what, "keep one of the two");
             }
             _ => {}
         }
@@ -208,7 +223,7 @@ fn together(value: &Value, of: &str, path: &str, found: &mut Findings) {
     for (_, wanted) in WANTED.iter().filter(|(known, _)| *known == of) {
         let is = wanted.split('.').try_fold(value, |here, key| here.get(key)).filter(|v| !v.is_null());
         if is.is_none_or(|v| v.as_array().is_some_and(Vec::is_empty)) {
-            found.add(format!("{path}.{wanted}"), "it is missing", "add it: Kubernetes refuses it without");
+            found.add(join(path, wanted), "it is missing", "add it: Kubernetes refuses it without");
         }
     }
 }

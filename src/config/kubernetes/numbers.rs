@@ -47,11 +47,7 @@ pub(super) const NUMBERS: &[Row] = &[
          ttlSecondsAfterFinished",
         COUNT,
     ),
-    (
-        "batch.v1.CronJobSpec",
-        "successfulJobsHistoryLimit failedJobsHistoryLimit startingDeadlineSeconds",
-        COUNT,
-    ),
+    ("batch.v1.CronJobSpec", "successfulJobsHistoryLimit failedJobsHistoryLimit startingDeadlineSeconds", COUNT),
     ("core.v1.ReplicationControllerSpec", "replicas minReadySeconds", COUNT),
     ("core.v1.PodSpec", "terminationGracePeriodSeconds", COUNT),
     ("core.v1.PodSpec", "activeDeadlineSeconds", SOME),
@@ -64,11 +60,7 @@ pub(super) const NUMBERS: &[Row] = &[
     ("core.v1.TCPSocketAction", "port", PortOrName),
     ("core.v1.GRPCAction", "port", PORT),
     ("core.v1.SleepAction", "seconds", COUNT),
-    (
-        "core.v1.Probe",
-        "initialDelaySeconds timeoutSeconds periodSeconds successThreshold failureThreshold",
-        COUNT,
-    ),
+    ("core.v1.Probe", "initialDelaySeconds timeoutSeconds periodSeconds successThreshold failureThreshold", COUNT),
     ("core.v1.Probe", "terminationGracePeriodSeconds", SOME),
     ("core.v1.ServicePort", "port", PORT),
     ("core.v1.ServicePort", "targetPort", PortOrName),
@@ -120,6 +112,9 @@ mod tests {
         for bad in ["", "80", "HTTP", "a--b", "-a", "a-", "a_b", "sixteen-letters-x"] {
             assert!(!is_port_name(bad), "{bad}");
         }
-        assert_eq!((share("25%"), share("0%"), share("25"), share("%"), share("-1%")), (Some(25), Some(0), None, None, None));
+        assert_eq!(
+            (share("25%"), share("0%"), share("25"), share("%"), share("-1%")),
+            (Some(25), Some(0), None, None, None)
+        );
     }
 }

@@ -64,6 +64,10 @@ fn mounts(container: &Value, path: &str, volumes: &[&str], found: &mut Findings)
             Some(near) => format!("did you mean \"{near}\"?"),
             None => "add it to the pod's volumes, or correct it".to_owned(),
         };
-        found.add(format!("{path}.volumeMounts[{i}].name"), format!("it mounts a volume \"{name}\" that the pod has not"), remedy);
+        found.add(
+            format!("{path}.volumeMounts[{i}].name"),
+            format!("it mounts a volume \"{name}\" that the pod has not"),
+            remedy,
+        );
     }
 }

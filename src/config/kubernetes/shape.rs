@@ -84,4 +84,3 @@ fn walk(value: &Value, schema: Schema<'_>, path: &str, top: bool, found: &mut Sh
         _ => {}
     }
 }
-

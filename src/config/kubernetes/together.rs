@@ -39,8 +39,17 @@ pub(super) const TOGETHER: &[Row] = &[
 ];
 
 /// Type and what must be in it, as a path of keys, and what it is for. An empty list counts as missing.
-/// Source: `ValidatePersistentVolumeClaimSpec` and `validateIngressBackend` of k8s.io/kubernetes v1.34.
+/// Source: `ValidateDeployment` and its like, `ValidatePersistentVolumeClaimSpec`, `validateIngressBackend` of k8s.io/kubernetes v1.34.
 pub(super) const WANTED: &[(&str, &str)] = &[
+    ("apps.v1.Deployment", "spec"),
+    ("apps.v1.StatefulSet", "spec"),
+    ("apps.v1.DaemonSet", "spec"),
+    ("apps.v1.ReplicaSet", "spec"),
+    ("batch.v1.Job", "spec"),
+    ("batch.v1.CronJob", "spec"),
+    ("core.v1.Pod", "spec"),
+    ("core.v1.PersistentVolumeClaim", "spec"),
+    ("autoscaling.v2.HorizontalPodAutoscaler", "spec"),
     ("core.v1.PersistentVolumeClaimSpec", "accessModes"),
     ("core.v1.PersistentVolumeClaimSpec", "resources.requests.storage"),
     ("networking.v1.IngressServiceBackend", "port"),

@@ -99,8 +99,5 @@ pub(super) const WORDS: &[Row] = &[
 /// Source: Kubernetes, "Pod Security Admission", pod security admission labels for namespaces.
 pub(super) const SECURITY: [&str; 3] = ["privileged", "baseline", "restricted"];
 /// See [`SECURITY`].
-pub(super) const SECURITY_LABELS: [&str; 3] = [
-    "pod-security.kubernetes.io/enforce",
-    "pod-security.kubernetes.io/audit",
-    "pod-security.kubernetes.io/warn",
-];
+pub(super) const SECURITY_LABELS: [&str; 3] =
+    ["pod-security.kubernetes.io/enforce", "pod-security.kubernetes.io/audit", "pod-security.kubernetes.io/warn"];

@@ -48,10 +48,12 @@ fn judged(document: &Document, defined: &[Defined<'_>], external: &[&str], k3s: 
         Standing::Served => None,
         // Another minor may serve what this one does not: then only what looks misspelt is told.
         Standing::NoKind(None) | Standing::NoVersion(_) if !same_minor(k3s) && group.contains('.') => None,
+        Standing::NoKind(Some(Meant::Version(near, same))) if same == kind => {
+            Some(at_version(format!("{api_version} has no kind \"{kind}\""), format!("did you mean \"{near}\"?")))
+        }
         Standing::NoKind(meant) => {
             let remedy = match meant {
                 Some(Meant::Kind(near)) => format!("did you mean \"{near}\"?"),
-                Some(Meant::Version(near, same)) if same == kind => format!("did you mean apiVersion: {near}?"),
                 Some(Meant::Version(near, other)) => format!("did you mean \"{other}\" of {near}?"),
                 None => "look at `kubectl api-resources`".to_owned(),
             };

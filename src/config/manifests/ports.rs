@@ -7,7 +7,8 @@ use serde_json::Value;
 
 /// Where a container names one of its ports.
 /// Source: Kubernetes API reference v1.34, `HTTPGetAction.port` and `TCPSocketAction.port`.
-const NAMED: [&str; 5] = ["livenessProbe", "readinessProbe", "startupProbe", "lifecycle.postStart", "lifecycle.preStop"];
+const NAMED: [&str; 5] =
+    ["livenessProbe", "readinessProbe", "startupProbe", "lifecycle.postStart", "lifecycle.preStop"];
 
 pub(super) fn check(written: &Written<'_>, problems: &mut Vec<Problem>) {
     let Some(path) = pod_path(written.kind()) else { return };

@@ -66,13 +66,7 @@ impl Checks {
     /// The workloads named and the Secrets' namespaces must be in the manifests. Where one cannot be read this cannot be told;
     /// [`manifests`](crate::config::manifests()) says so. Where a kind is misspelt it may be why one is missing: then the kind is
     /// told instead.
-    fn found(
-        &mut self,
-        settings: &ManifestSettings,
-        k3s: &K3sSettings,
-        named: &[At<String>],
-        secrets: &[At<String>],
-    ) {
+    fn found(&mut self, settings: &ManifestSettings, k3s: &K3sSettings, named: &[At<String>], secrets: &[At<String>]) {
         let traefik = k3s.traefik.as_ref().map(|file| file.path.as_path());
         let Ok(documents) = read(&self.base, settings, traefik) else { return };
         let before = self.problems.0.len();
