@@ -145,7 +145,8 @@ fn schedule(value: &Value, path: &str, found: &mut Findings) {
     let Some(text) = value.get("schedule").and_then(Value::as_str) else { return };
     let inner = |c: char| c.is_ascii_alphanumeric() || "*,-/?".contains(c);
     let fields: Vec<&str> = text.split_whitespace().collect();
-    if !text.starts_with('@') && !(fields.len() == 5 && fields.iter().all(|field| field.chars().all(inner))) {
+    let five = fields.len() == 5 && fields.iter().all(|field| field.chars().all(inner));
+    if !five && !text.starts_with('@') {
         let path = format!("{path}.schedule");
         found.add(path, format!("\"{text}\" is no schedule"), "write five fields of cron, such as \"0 3 * * *\"");
     }

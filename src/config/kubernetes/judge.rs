@@ -184,7 +184,7 @@ impl Number {
                 (whole && !fits).then(|| (format!("{number} is out of range"), remedy))
             }
             (Self::PortOrName | Self::PortName, Value::String(text)) => name(text),
-            (Self::CountOrShare, Value::String(text)) => (!share(text).is_some_and(|n| n <= 100)).then(|| {
+            (Self::CountOrShare, Value::String(text)) => share(text).is_none_or(|n| n > 100).then(|| {
                 (format!("\"{text}\" is no percentage"), "write a whole number, or a percentage such as 25%".to_owned())
             }),
             (Self::PortOrName, _) => Some(("it is no port".to_owned(), "write a number or a name".to_owned())),

@@ -103,6 +103,7 @@ impl<'a> Schema<'a> {
         self.is_free().then(|| (Schema::free(), false))
     }
     /// The schema of a list's items.
+    #[must_use]
     pub fn items(self) -> Self {
         self.value.get("items").map_or_else(Schema::free, Self::resolved)
     }

@@ -38,8 +38,8 @@ fn defined(document: &Document) -> Option<Defined<'_>> {
 fn judged(document: &Document, defined: &[Defined<'_>], external: &[&str], k3s: &str) -> Option<Problem> {
     let (api_version, kind) = (document.text(&["apiVersion"]), document.kind());
     let (group, version) = split_api_version(api_version);
-    let at_version = |what: String, remedy: String| problem(document, "apiVersion", what, remedy);
-    let at_kind = |what: String, remedy: String| problem(document, "kind", what, remedy);
+    let at_version = |what: String, remedy: String| problem(document, "apiVersion", &what, remedy);
+    let at_kind = |what: String, remedy: String| problem(document, "kind", &what, remedy);
     let of_group: Vec<&Defined<'_>> = defined.iter().filter(|d| d.group == group).collect();
     if of_group.iter().any(|d| d.kind == kind && d.versions.contains(&version)) || external.contains(&group) {
         return None;
@@ -92,7 +92,7 @@ fn same_minor(k3s: &str) -> bool {
     k3s.strip_prefix("v1.").and_then(|rest| rest.split_once('.')).is_some_and(|(minor, _)| minor == MINOR.to_string())
 }
 
-fn problem(document: &Document, key: &str, what: String, remedy: String) -> Problem {
+fn problem(document: &Document, key: &str, what: &str, remedy: String) -> Problem {
     let Place { line, column } = document.yaml.get(key).map_or(document.yaml.place, |value| value.place);
     Problem { file: document.file.clone(), line, column, what: format!("{document}: {what}"), remedy }
 }

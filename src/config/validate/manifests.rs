@@ -35,11 +35,10 @@ impl Checks {
         self.unique("workload", raw.order.iter().map(|o| (o.value.as_str(), o.place)));
         for external in &raw.external {
             let (kind, name) = external.value.split_once(' ').unwrap_or_default();
+            let of_cluster = OF_CLUSTER.contains(&kind) && !name.is_empty() && !name.contains('/');
             if EXTERNAL.contains(&kind) {
                 self.object_name(name, external.place, "manifests.external:");
-            } else if OF_CLUSTER.contains(&kind) && !name.is_empty() && !name.contains('/') {
-                continue;
-            } else {
+            } else if !of_cluster {
                 let what = format!("manifests.external: \"{}\" names nothing that can be declared", external.value);
                 let (homed, wide) = (EXTERNAL.join(", "), OF_CLUSTER.join(", "));
                 let remedy = format!("write Kind namespace/name of {homed}, or Kind name of {wide}");
