@@ -291,6 +291,29 @@ fn a_broken_journal_is_named_and_nothing_is_done() {
 }
 
 #[test]
+fn a_run_whose_journal_was_lost_is_not_taken_for_none() {
+    let desk = Desk::new();
+    let directory = desk.begin_live_run("aaaaaaaaaaaa", "live-token");
+    fs::write(directory.join(relight::engine::JOURNAL), "").unwrap();
+    // What a crash before the first record leaves is no run.
+    desk.with(&TOKENS, &["resume"]).ends(Exit::Usage, &["no run is unfinished"]);
+    fs::create_dir(directory.join("secrets")).unwrap();
+    for command in [&["resume"][..], &["status"], &["rebuild"]] {
+        desk.with(&TOKENS, command).ends(Exit::Journal, &["aaaaaaaaaaaa", "the first record is missing", "restore"]);
+    }
+}
+
+#[test]
+fn what_fails_before_a_live_run_began_is_nothing_to_resume() {
+    let desk = Desk::new();
+    let told = desk.with(&TOKENS, &["rebuild", "--confirm", "honeydue"]);
+    told.ends(Exit::Failed, &["GET /servers", "run this again"]);
+    assert!(!told.err.contains("resume"), "{}", told.err);
+    let runs = fs::read_dir(desk.path("state/real/honeydue")).unwrap().filter(|e| e.as_ref().unwrap().path().is_dir());
+    assert_eq!(runs.count(), 0, "an empty directory is left");
+}
+
+#[test]
 fn a_state_directory_that_cannot_be_read_is_named() {
     let desk = Desk::new();
     // A file in the place of a directory: unreadable for root as well.

@@ -170,6 +170,17 @@ async fn cloud_goes_wrong(behind: &Behind) -> Vec<(String, Verdict)> {
     ] {
         seen.push((format!("create: wrong {what}"), verdict(create(behind, &wrong).await.unwrap_err())));
     }
+    // Taken, and failed afterwards.
+    for (name, op, code) in [
+        ("d", "cloud.server.create", "resource_unavailable"),
+        ("e", "cloud.server.create", "server_error"),
+        ("g", "cloud.server.start", "server_error"),
+    ] {
+        plan(behind, op, FaultKind::ActionError(code.into()));
+        let (class, told, after) = verdict(create(behind, &spec(name)).await.unwrap_err());
+        assert_eq!(class == Class::Branch, code == "resource_unavailable", "{op}: {code} is {class:?}");
+        seen.push((format!("{op}: {code}"), (class, told, after)));
+    }
     let id = running(behind, "c").await;
     for kind in [FaultKind::ActionError("host_unreachable".into()), FaultKind::HungAction] {
         plan(behind, "cloud.server.protect", kind.clone());

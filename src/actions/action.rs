@@ -103,6 +103,8 @@ pub enum Check {
     Pending(String),
     /// Exists but differs, or must not be: a person decides. The text is the evidence.
     Refused(String),
+    /// Evidence against going on, for a person to accept in a step with `evidence: true`; once accepted, the facts stand.
+    Against(String, Facts),
 }
 
 /// What an action may do besides looking: implemented by the engine.

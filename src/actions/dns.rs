@@ -1,15 +1,16 @@
 //! `dns.point`: the names of the cluster point at a node, and at nothing that is not ours.
 
+use super::dns_undo::EarlierRecord;
 use super::node::node_name;
 use super::{access, Action, Check, FactKind, Facts, Place, StepContext};
-use crate::world::{Batch, Class, Error, NewRecord, Record, Result, Target, Zone};
+use crate::world::{Batch, Class, Error, NewRecord, Permit, Record, Result, Target, Zone};
 use async_trait::async_trait;
 use serde_json::{json, Value};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
 /// Where the records as they were before the run's first change are kept, for an undo.
-const BEFORE: &str = "dns-before.json";
+pub(super) const BEFORE: &str = "dns-before.json";
 
 /// Puts the step's node into every name. Records of addresses that are not this run's nodes are changed in place, or removed
 /// in the same transaction; so a name is never empty and never points at a stranger.
@@ -26,9 +27,7 @@ struct Difference {
 impl Point {
     async fn difference(cx: &StepContext<'_>) -> Result<Difference> {
         let dns = &cx.settings().dns;
-        let invisible =
-            || Error::fatal(format!("zone {} is not visible", dns.zone)).remedy("check CLOUDFLARE_API_TOKEN");
-        let zone = cx.world.dns.zone(&dns.zone).await?.ok_or_else(invisible)?;
+        let zone = zone(cx).await?;
         let earlier = cx.world.dns.records(&zone, &dns.hosts).await?;
         let this = cx.facts.address(FactKind::NodeAddress, &cx.node()?.key)?.to_string();
         let servers =
@@ -77,15 +76,32 @@ impl Point {
         }
         batch.deletes.extend(stale.iter().map(|r| r.id.clone()));
     }
+}
 
-    async fn save(cx: &StepContext<'_>, earlier: &[Record]) -> Result<()> {
-        if access::kept(cx, BEFORE).await?.is_some() {
-            return Ok(());
+/// The zone of the configuration.
+pub(super) async fn zone(cx: &StepContext<'_>) -> Result<Zone> {
+    let name = &cx.settings().dns.zone;
+    let invisible = || Error::fatal(format!("zone {name} is not visible")).remedy("check CLOUDFLARE_API_TOKEN");
+    cx.world.dns.zone(name).await?.ok_or_else(invisible)
+}
+
+/// Keeps the records as they are before the run's first change.
+pub(super) async fn save(cx: &StepContext<'_>, earlier: &[Record]) -> Result<()> {
+    if access::kept(cx, BEFORE).await?.is_some() {
+        return Ok(());
+    }
+    let text = json!(earlier.iter().map(EarlierRecord::of).collect::<Vec<_>>()).to_string();
+    let written = cx.world.files.write(BEFORE, text.as_bytes()).await;
+    written.map_err(|e| access::unwritten(cx, BEFORE, &e))
+}
+
+/// Makes the changes. Two that enter at once may have met: what one read, the other has changed, and it is looked at again.
+pub(super) async fn change(permit: &Permit, cx: &StepContext<'_>, zone: &Zone, batch: &Batch) -> Result<()> {
+    match cx.world.dns.change(permit, zone, batch).await {
+        Err(error) if ["81044", "81057", "81058"].iter().any(|code| error.is(code)) => {
+            Err(Error { class: Class::Transient, ..error })
         }
-        let record = |r: &Record| json!({ "type": r.kind, "name": r.name, "content": r.content, "proxied": r.proxied, "ttl": r.ttl });
-        let text = Value::Array(earlier.iter().map(record).collect()).to_string();
-        let written = cx.world.files.write(BEFORE, text.as_bytes()).await;
-        written.map_err(|e| access::unwritten(cx, BEFORE, &e))
+        other => other,
     }
 }
 
@@ -140,15 +156,10 @@ impl Action for Point {
         if difference.batch.is_empty() {
             return Ok(());
         }
-        Self::save(cx, &difference.earlier).await?;
+        save(cx, &difference.earlier).await?;
         let target = Target::Dns { zone: difference.zone.name.clone(), names: difference.names };
         let permit = cx.effects.permit(target, &self.describe(&cx.place)).await?;
-        match cx.world.dns.change(&permit, &difference.zone, &difference.batch).await {
-            // Two nodes that enter at once may have met: what one read, the other has changed.
-            Err(error) if ["81044", "81057", "81058"].iter().any(|code| error.is(code)) => {
-                Err(Error { class: Class::Transient, ..error })
-            }
-            other => other.map_err(|error| with_records(cx, error)),
-        }
+        let changed = change(&permit, cx, &difference.zone, &difference.batch).await;
+        changed.map_err(|error| with_records(cx, error))
     }
 }

@@ -31,18 +31,24 @@ pub enum FactKind {
     NextHostKey,
     /// SHA-256 of the K3s binary that nodes must run.
     K3sDigest,
+    /// The K3s version that [`FactKind::K3sDigest`] is of.
+    K3sVersion,
     /// SHA-256 of the cluster's admin kubeconfig, which lies in the run's secrets.
     Kubeconfig,
     /// Cloudflare's id of the zone.
     ZoneId,
+    /// Cloud ids of servers without labels that a person accepted as the old cluster's, with spaces between.
+    OldServers,
     /// What a rehearsal will cost at most: euro, net.
     CostForecast,
     /// What a rehearsal's servers did cost until they were deleted: euro, net.
     CostActual,
+    /// Cloud id of the server that a node had before the present one: it was lost while the run went on. Remembered, not found.
+    EarlierServer,
 }
 
 impl FactKind {
-    const NAMES: [(Self, &'static str); 15] = [
+    const NAMES: [(Self, &'static str); 18] = [
         (Self::SshKeyId, "ssh_key.id"),
         (Self::NetworkId, "network.id"),
         (Self::FirewallId, "firewall.id"),
@@ -54,10 +60,13 @@ impl FactKind {
         (Self::HostKey, "host.key"),
         (Self::NextHostKey, "host.next_key"),
         (Self::K3sDigest, "k3s.digest"),
+        (Self::K3sVersion, "k3s.version"),
         (Self::Kubeconfig, "kubeconfig.digest"),
         (Self::ZoneId, "zone.id"),
+        (Self::OldServers, "old_cluster.servers"),
         (Self::CostForecast, "cost.forecast"),
         (Self::CostActual, "cost.actual"),
+        (Self::EarlierServer, "server.earlier"),
     ];
     /// The name used in journals and messages.
     pub fn name(self) -> &'static str {
@@ -98,6 +107,11 @@ impl Facts {
     pub fn none() -> Self {
         Self::default()
     }
+    /// The servers without labels that a person accepted as the old cluster's.
+    pub fn accepted(&self) -> Vec<i64> {
+        let ids = self.find(FactKind::OldServers, None).unwrap_or_default();
+        ids.split(' ').filter_map(|id| id.parse().ok()).collect()
+    }
     /// With a fact about the whole cluster.
     #[must_use]
     pub fn with(mut self, kind: FactKind, value: impl fmt::Display) -> Self {
@@ -110,8 +124,16 @@ impl Facts {
         self.0.insert((kind, Some(node.to_owned())), value.to_string());
         self
     }
-    /// Takes these in; later ones win.
+    /// Takes these in; later ones win. Where a node has got another server, what was known of it was about the one that is
+    /// lost, and is forgotten.
     pub fn learn(&mut self, more: &Facts) {
+        for now in more.iter().filter(|fact| fact.kind == FactKind::ServerId) {
+            let before = self.find(FactKind::ServerId, now.node.as_deref()).map(str::to_owned);
+            if let (Some(node), Some(lost)) = (now.node, before.filter(|id| *id != now.value)) {
+                self.0.retain(|(_, of), _| of.as_ref() != Some(&node));
+                self.insert(Fact { kind: FactKind::EarlierServer, node: Some(node), value: lost });
+            }
+        }
         self.0.extend(more.0.iter().map(|(k, v)| (k.clone(), v.clone())));
     }
     /// Adds one.

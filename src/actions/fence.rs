@@ -2,7 +2,7 @@
 //! renamed and labelled, never deleted.
 
 use super::old::made_by_hand;
-use super::{Action, Check, Facts, Place, StepContext};
+use super::{Action, Check, FactKind, Facts, Place, StepContext};
 use crate::world::{
     self, Class, Error, FirewallRule, Permit, Result, Server, ServerStatus, Target, Thing, ThingKind, ThingSpec,
 };
@@ -142,7 +142,7 @@ impl Fence {
 
     /// Labels what was made by hand: from then on it is this cluster's, and fenced as the others are.
     async fn adopt(cx: &StepContext<'_>) -> Result<()> {
-        for server in made_by_hand(cx).await? {
+        for server in made_by_hand(cx).await?.into_iter().filter(|s| cx.facts.accepted().contains(&s.id)) {
             let target = Target::Adopted { id: server.id };
             let permit = cx.effects.permit(target, &format!("label {} as this cluster's", server.name)).await?;
             let mut labels = server.labels.clone();
@@ -173,9 +173,21 @@ impl Action for Fence {
     fn inputs(&self, place: &Place<'_>) -> Value {
         json!({ "cluster": place.settings.cluster })
     }
+    fn uses(&self) -> &'static [FactKind] {
+        &[FactKind::OldServers]
+    }
     async fn check(&self, cx: &StepContext<'_>) -> Result<Check> {
         let mut loose: Vec<_> = loose_servers(cx).await?.into_iter().map(|s| s.name).collect();
-        loose.extend(made_by_hand(cx).await?.into_iter().map(|s| s.name));
+        let (accepted, new): (Vec<_>, Vec<_>) =
+            made_by_hand(cx).await?.into_iter().partition(|s| cx.facts.accepted().contains(&s.id));
+        if let Some(server) = new.first() {
+            return Ok(Check::Refused(format!(
+                "server {} (id {}) runs without a label, the cluster's names point at it, and nobody was asked about it: \
+                 `relight resume` asks",
+                server.name, server.id
+            )));
+        }
+        loose.extend(accepted.into_iter().map(|s| s.name));
         Ok(match loose.is_empty() {
             true => Check::Done(Facts::none()),
             false => Check::Needed(format!("old servers {}", loose.join(", "))),

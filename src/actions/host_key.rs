@@ -40,7 +40,8 @@ impl Rotation {
         let served = ended.value("host_key").filter(|k| !k.is_empty());
         let next = ended.value("next_host_key").filter(|k| !k.is_empty());
         let first = cx.facts.text(FactKind::FirstHostKey, Some(node))?;
-        let Some(served) = served else { return Ok(Check::Refused("the node serves no ed25519 host key".to_owned())) };
+        // The node asks its own sshd, which may just be restarting.
+        let Some(served) = served else { return Ok(Check::Pending("sshd shows no ed25519 host key".to_owned())) };
         Ok(match self {
             Self::Prepare if served != first => Check::Done(Facts::none().of(FactKind::NextHostKey, node, served)),
             Self::Prepare => match next {

@@ -1,6 +1,7 @@
 //! `k3s.digest`, `k3s.install`, `k3s.start`, `k3s.voters`, `kubeconfig.fetch`: from a hardened node to a control plane.
 
 use super::access::{self, K3S_TOKEN, KUBECONFIG};
+use super::members;
 use super::node::{node_name, well};
 use super::{Action, Check, FactKind, Facts, Place, StepContext};
 use crate::config::NetworkSettings;
@@ -51,17 +52,21 @@ impl Action for ReleaseDigest {
         json!({ "version": place.settings.k3s.version, "sha256": place.settings.k3s.sha256 })
     }
     fn provides(&self) -> &'static [FactKind] {
-        &[FactKind::K3sDigest]
+        &[FactKind::K3sDigest, FactKind::K3sVersion]
     }
     async fn check(&self, cx: &StepContext<'_>) -> Result<Check> {
         if access::kept(cx, K3S_TOKEN).await?.is_none() {
             return Ok(Check::Needed("the cluster's token".to_owned()));
         }
-        let done = |digest: &str| Ok(Check::Done(Facts::none().with(FactKind::K3sDigest, digest)));
+        let version = &cx.settings().k3s.version;
+        let facts = Facts::none().with(FactKind::K3sVersion, version);
+        let done = |digest: &str| Ok(Check::Done(facts.clone().with(FactKind::K3sDigest, digest)));
         if let Some(pinned) = &cx.settings().k3s.sha256 {
             return done(pinned);
         }
-        if let Some(frozen) = cx.facts.find(FactKind::K3sDigest, None) {
+        // Frozen, so that all nodes run the same: for the version that it was fetched for.
+        let same = cx.facts.find(FactKind::K3sVersion, None) == Some(version);
+        if let Some(frozen) = cx.facts.find(FactKind::K3sDigest, None).filter(|_| same) {
             return done(frozen);
         }
         let list = Self::fetch(cx).await?;
@@ -98,14 +103,20 @@ pub(super) enum OnNode {
 }
 
 impl OnNode {
-    async fn config(cx: &StepContext<'_>, token: &str) -> Result<Value> {
-        let (settings, node) = (cx.settings(), &cx.node()?.key);
+    /// The node that this one joins by the plan; the first one joins nobody.
+    fn joins(cx: &StepContext<'_>) -> Result<Option<String>> {
         let first = access::first(cx)?;
-        let mut san = Vec::new();
-        for n in &settings.nodes {
-            san.push(cx.facts.address(FactKind::NodeAddress, &n.key)?.to_string());
-            san.push(cx.facts.address(FactKind::PeerAddress, &n.key)?.to_string());
-        }
+        Ok((cx.node()?.key != first).then(|| first.to_owned()))
+    }
+
+    async fn config(cx: &StepContext<'_>, token: &str, joins: Option<&str>) -> Result<Value> {
+        let (settings, node) = (cx.settings(), &cx.node()?.key);
+        // Its own addresses alone: others' may change while it runs, and K3s serves theirs all the same (`tls-san-security`
+        // lets every server node's through).
+        let mut san = vec![
+            cx.facts.address(FactKind::NodeAddress, node)?.to_string(),
+            cx.facts.address(FactKind::PeerAddress, node)?.to_string(),
+        ];
         san.dedup();
         let mut config = json!({
             "token": token,
@@ -123,12 +134,13 @@ impl OnNode {
             "kubelet-arg": ["container-log-max-size=10Mi", "container-log-max-files=3"],
         });
         let Some(map) = config.as_object_mut() else { return Ok(config) };
-        if node == first {
-            map.insert("cluster-init".to_owned(), json!(true));
-        } else {
-            let server = cx.facts.address(FactKind::PeerAddress, first)?;
-            map.insert("server".to_owned(), json!(format!("https://{server}:6443")));
-        }
+        match joins {
+            None => map.insert("cluster-init".to_owned(), json!(true)),
+            Some(other) => {
+                let server = cx.facts.address(FactKind::PeerAddress, other)?;
+                map.insert("server".to_owned(), json!(format!("https://{server}:6443")))
+            }
+        };
         if matches!(settings.cloud.network, NetworkSettings::Public) {
             map.insert("flannel-external-ip".to_owned(), json!(true));
         }
@@ -146,14 +158,14 @@ impl OnNode {
         Ok(config)
     }
 
-    async fn input(cx: &StepContext<'_>) -> Result<BTreeMap<String, Secret>> {
+    async fn input(cx: &StepContext<'_>, joins: Option<&str>) -> Result<BTreeMap<String, Secret>> {
         let missing =
             || Error::fatal("the cluster's token is missing from the run's secrets").remedy("start a new run");
         let token = access::kept(cx, K3S_TOKEN).await?.ok_or_else(missing)?;
-        let config = Self::config(cx, token.expose_str().unwrap_or_default()).await?;
+        let config = Self::config(cx, token.expose_str().unwrap_or_default(), joins).await?;
         let k3s = &cx.settings().k3s;
         let traefik = k3s.traefik.as_ref().map(|file| file.text.clone()).unwrap_or_default();
-        let role = if cx.node()?.key == access::first(cx)? { "first" } else { "join" };
+        let role = if joins.is_none() { "first" } else { "join" };
         let url = format!("{RELEASES}/{}/k3s", k3s.version.replace('+', "%2B"));
         let pairs = [
             ("VERSION", k3s.version.clone()),
@@ -166,10 +178,21 @@ impl OnNode {
         Ok(pairs.into_iter().map(|(key, value)| (key.to_owned(), Secret::new(value))).collect())
     }
 
-    async fn look(cx: &StepContext<'_>) -> Result<Ended> {
+    async fn look(cx: &StepContext<'_>, joins: Option<&str>) -> Result<Ended> {
         let host = access::host(cx, &cx.node()?.key).await?;
-        let script = access::script(cx, "k3s.sh", "check", Self::input(cx).await?)?;
+        let script = access::script(cx, "k3s.sh", "check", Self::input(cx, joins).await?)?;
         well("k3s.sh", "check", cx.world.shell.look(&host, &script).await?)
+    }
+
+    /// What is on the node, and whom it joins. Where an etcd datastore is on its disk, that is settled and nothing changes it.
+    async fn found(cx: &StepContext<'_>) -> Result<(Ended, Option<String>)> {
+        let joins = Self::joins(cx)?;
+        let ended = Self::look(cx, joins.as_deref()).await?;
+        let anew = joins.is_none() && members::replaced(cx, &cx.node()?.key) && ended.value("datastore") == Some("no");
+        match if anew { members::living(cx).await? } else { None } {
+            None => Ok((ended, joins)),
+            Some(other) => Ok((Self::look(cx, Some(&other)).await?, Some(other))),
+        }
     }
 }
 
@@ -200,7 +223,7 @@ impl Action for OnNode {
         matches!(self, Self::Install)
     }
     async fn check(&self, cx: &StepContext<'_>) -> Result<Check> {
-        let ended = Self::look(cx).await?;
+        let (ended, _) = Self::found(cx).await?;
         let why = ended.value("why").unwrap_or_default().to_owned();
         let state = ended.value("state").unwrap_or_default().to_owned();
         let ready = ended.value("ready") == Some("yes");
@@ -209,7 +232,10 @@ impl Action for OnNode {
             (_, "differs") => Check::Needed(format!("K3s is not as configured: {why}")),
             (Self::Install, _) => Check::Done(Facts::none()),
             (Self::Start, "running") if ready => Check::Done(Facts::none()),
-            (Self::Start, "running" | "starting") => Check::Pending(told("K3s is starting", &why)),
+            (Self::Start, "running" | "starting") => {
+                let alone = members::without_majority(cx).await?;
+                Check::Pending(alone.unwrap_or_else(|| told("K3s is starting", &why)))
+            }
             (Self::Start, "installed" | "failed") => Check::Needed(told("K3s does not run", &why)),
             (Self::Start, other) => Check::Refused(format!("k3s.sh check told an unknown state {other}")),
         })
@@ -220,7 +246,15 @@ impl Action for OnNode {
             Self::Install => "install",
             Self::Start => "start",
         };
-        let script = access::script(cx, "k3s.sh", verb, Self::input(cx).await?)?;
+        let mut joins = Self::joins(cx)?;
+        if members::replaced(cx, &cx.node()?.key) {
+            let (ended, other) = Self::found(cx).await?;
+            joins = other;
+            if let (Self::Start, Some(other), Some("no")) = (self, &joins, ended.value("datastore")) {
+                members::forget(cx, other).await?;
+            }
+        }
+        let script = access::script(cx, "k3s.sh", verb, Self::input(cx, joins.as_deref()).await?)?;
         let permit = cx.effects.permit(Target::Node { address: host.address }, &format!("k3s.sh {verb}")).await?;
         well("k3s.sh", verb, cx.world.shell.run(&permit, &host, &script).await?).map(|_| ())
     }

@@ -27,6 +27,9 @@ impl Action for Ready {
         let script = access::script(cx, "probe.sh", "check", BTreeMap::new())?;
         match cx.world.shell.look(&host, &script).await {
             Err(error) if error.class == Class::Transient => Ok(Check::Pending(error.what)),
+            // Where systemd holds port 22, sshd may answer before cloud-init has put the node's key in place. Nothing is sent to
+            // it; one that stays is another machine, or a node that never got its key.
+            Err(error) if error.is("host_key") => Ok(Check::Pending(format!("{}; {}", error.what, error.remedy))),
             Err(error) => Err(error),
             Ok(ended) => match ended.value("cloud_init") {
                 Some("done" | "disabled") => Ok(Check::Done(Facts::none())),

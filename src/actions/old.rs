@@ -7,7 +7,7 @@ use super::{Action, Check, FactKind, Facts, Place, StepContext};
 use crate::config::HealthSettings;
 use crate::world::{self, Class, Error, Get, Record, Result, Server, ServerStatus, Target};
 use async_trait::async_trait;
-use futures::future::{join, join3, join_all};
+use futures::future::{join3, join_all};
 use serde_json::{json, Value};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
@@ -23,10 +23,19 @@ const CONTROL_PLANE: [u16; 2] = [2379, 6443];
 struct Suspects {
     servers: Vec<Server>,
     elsewhere: Vec<IpAddr>,
+    /// Where nobody can say what DNS names: servers of the project that run and that nothing marks as somebody's.
+    unknown: Vec<Server>,
+}
+
+/// What speaks against a rebuild, a sentence each, and the servers without labels that are then taken for the old cluster's.
+#[derive(Default)]
+struct Against {
+    sentences: Vec<String>,
+    by_hand: Vec<i64>,
 }
 
 /// Records of the cluster's names; none where Cloudflare cannot be asked, which is told.
-async fn records(cx: &StepContext<'_>) -> Result<Vec<Record>> {
+async fn records(cx: &StepContext<'_>) -> Result<Option<Vec<Record>>> {
     let dns = &cx.settings().dns;
     let asked = patiently(cx, || async {
         match cx.world.dns.zone(&dns.zone).await? {
@@ -40,16 +49,17 @@ async fn records(cx: &StepContext<'_>) -> Result<Vec<Record>> {
                 "Cloudflare cannot be asked now ({}): only servers with this cluster's labels were looked at",
                 error.what
             ));
-            Ok(Vec::new())
+            Ok(None)
         }
-        answer => answer,
+        answer => answer.map(Some),
     }
 }
 
 impl Dead {
     /// Old servers by label, and whatever DNS points at.
     async fn suspects(cx: &StepContext<'_>) -> Result<Suspects> {
-        let named: BTreeSet<Ipv4Addr> = records(cx).await?.iter().filter_map(|r| r.content.parse().ok()).collect();
+        let records = records(cx).await?;
+        let named: BTreeSet<Ipv4Addr> = records.iter().flatten().filter_map(|r| r.content.parse().ok()).collect();
         let cluster = &cx.settings().cluster;
         let all = cx.world.cloud.servers("").await?;
         let wall = wall_id(cx).await?;
@@ -60,13 +70,15 @@ impl Dead {
             !ours && !s.is_fenced(wall) && (world::of_cluster(&s.labels, cluster) || in_dns)
         };
         let elsewhere = named.difference(&held).map(|ip| IpAddr::V4(*ip)).collect();
-        Ok(Suspects { servers: all.into_iter().filter(suspect).collect(), elsewhere })
+        let nobodys = |s: &&Server| !s.labels.contains_key(world::MANAGED_BY) && s.status != ServerStatus::Off;
+        let unknown = all.iter().filter(|_| records.is_none()).filter(nobodys).cloned().collect();
+        Ok(Suspects { servers: all.into_iter().filter(suspect).collect(), elsewhere, unknown })
     }
 
-    /// Whether any health check is answered there, asked at once.
-    async fn serves(cx: &StepContext<'_>, address: IpAddr) -> Result<bool> {
+    /// Whether any health check is answered there, or through the edge, asked at once.
+    async fn serves(cx: &StepContext<'_>, node: Option<IpAddr>) -> Result<bool> {
         let ask = |health: &HealthSettings| {
-            let get = Get { url: health.url.clone(), node: Some(address), timeout: cx.settings().timeouts.probe };
+            let get = Get { url: health.url.clone(), node, timeout: cx.settings().timeouts.probe };
             let (status, contains) = (health.status, health.contains.clone());
             async move {
                 match cx.world.http.get(&get).await {
@@ -88,34 +100,65 @@ impl Dead {
             return Ok((false, false));
         }
         let ports = join_all(CONTROL_PLANE.map(|port| cx.world.shell.listens(address, port)));
-        let asked = join3(Self::serves(cx, address), cx.world.shell.seen_host_key(address), ports).await;
+        let asked = join3(Self::serves(cx, Some(address)), cx.world.shell.seen_host_key(address), ports).await;
         let (serves, key, ports) = asked;
         let listens = ports.into_iter().try_fold(false, |any, port| Ok::<_, Error>(any || port?))?;
         Ok((serves?, key?.is_some() || listens))
     }
 
-    /// What speaks against a rebuild, a sentence each.
-    async fn against(cx: &StepContext<'_>) -> Result<Vec<String>> {
-        let Suspects { servers, elsewhere } = Self::suspects(cx).await?;
+    /// Whether the site answers a visitor though this run has made no server yet: whoever answers, it is not this run. That is
+    /// seen where the old nodes let nobody but the edge in, and where nobody can say what DNS names.
+    async fn edge_serves(cx: &StepContext<'_>) -> Result<bool> {
+        let own = cx.world.cloud.servers(&world::selector(&cx.settings().cluster, Some(&cx.place.run.id))).await?;
+        Ok(own.is_empty() && Self::serves(cx, None).await?)
+    }
+
+    /// What speaks against a rebuild.
+    async fn against(cx: &StepContext<'_>) -> Result<Against> {
+        let Suspects { servers, elsewhere, unknown } = Self::suspects(cx).await?;
         // All at once: one that hangs must not keep the others waiting.
         let found = join_all(servers.iter().map(|server| Self::evidence(cx, server)));
-        let strangers = join_all(elsewhere.iter().map(|address| Self::serves(cx, *address)));
-        let (found, strangers) = join(found, strangers).await;
-        let (mut serving, mut answering, mut against) = (Vec::new(), Vec::new(), Vec::new());
+        let strangers = join_all(elsewhere.iter().map(|address| Self::serves(cx, Some(*address))));
+        let (found, strangers, edge) = join3(found, strangers, Self::edge_serves(cx)).await;
+        let (mut serving, mut answering, mut against) = (Vec::new(), Vec::new(), Against::default());
         for (server, evidence) in servers.iter().zip(found) {
             let (serves, answers) = evidence?;
             serving.extend(serves.then_some(server.name.as_str()));
             answering.extend(answers.then_some(server.name.as_str()));
+            if !serves && !answers && server.status != ServerStatus::Off {
+                cx.effects.note(&format!(
+                    "{} runs, says the cloud, and answers nothing from here: taken for dead",
+                    server.name
+                ));
+            }
         }
+        let edge = edge?;
         if !serving.is_empty() {
-            against.push(format!("the old cluster still serves: {} answer the health check", serving.join(", ")));
+            against
+                .sentences
+                .push(format!("the old cluster still serves: {} answer the health check", serving.join(", ")));
         } else if answering.len() * 2 > cx.settings().nodes.len() {
             let names = answering.join(", ");
-            against.push(format!("the old cluster may still have its quorum: {names} answer (SSH, etcd or API)"));
+            against
+                .sentences
+                .push(format!("the old cluster may still have its quorum: {names} answer (SSH, etcd or API)"));
+        }
+        if edge && serving.is_empty() {
+            let what = "the site answers the health check through the edge, though no server that is known here does: something \
+                        serves it, and it cannot be fenced from here";
+            against.sentences.push(what.to_owned());
+        }
+        for server in unknown {
+            against.sentences.push(format!(
+                "server {} (id {}) runs without any label, and without Cloudflare nobody can say whether it is of the old \
+                 cluster: accepted, it is left as it is",
+                server.name, server.id
+            ));
         }
         let unlabelled = |s: &&Server| !world::of_cluster(&s.labels, &cx.settings().cluster);
         for server in servers.iter().filter(unlabelled).filter(|s| s.status != ServerStatus::Off) {
-            against.push(format!(
+            against.by_hand.push(server.id);
+            against.sentences.push(format!(
                 "server {} (id {}) has no label of this cluster, runs, and the cluster's names point at it: accepted, it is \
                  taken for one of the old cluster's, labelled and powered off",
                 server.name, server.id
@@ -123,7 +166,7 @@ impl Dead {
         }
         for (address, serves) in elsewhere.iter().zip(strangers) {
             match serves? {
-                true => against.push(format!(
+                true => against.sentences.push(format!(
                     "{address}, which the cluster's names point at, answers the health check, and no server of this project \
                      has it: is HCLOUD_TOKEN of another project? What is there cannot be powered off from here"
                 )),
@@ -142,11 +185,16 @@ impl Action for Dead {
     fn inputs(&self, place: &Place<'_>) -> Value {
         json!({ "cluster": place.settings.cluster })
     }
+    fn provides(&self) -> &'static [FactKind] {
+        &[FactKind::OldServers]
+    }
     async fn check(&self, cx: &StepContext<'_>) -> Result<Check> {
-        let against = Self::against(cx).await?;
-        Ok(match against.is_empty() {
-            true => Check::Done(Facts::none()),
-            false => Check::Refused(against.join("\n")),
+        let Against { sentences, by_hand } = Self::against(cx).await?;
+        let ids: Vec<String> = by_hand.iter().map(ToString::to_string).collect();
+        let facts = Facts::none().with(FactKind::OldServers, ids.join(" "));
+        Ok(match sentences.is_empty() {
+            true => Check::Done(facts),
+            false => Check::Against(sentences.join("\n"), facts),
         })
     }
     async fn apply(&self, _cx: &StepContext<'_>) -> Result<()> {
@@ -154,8 +202,7 @@ impl Action for Dead {
     }
 }
 
-/// Running servers of the project that the cluster's names point at and that carry no label of it: made by hand. Whoever comes
-/// to fence them was asked about each before.
+/// Running servers of the project that the cluster's names point at and that carry no label of it: made by hand.
 pub(super) async fn made_by_hand(cx: &StepContext<'_>) -> Result<Vec<Server>> {
     let Suspects { servers, .. } = Dead::suspects(cx).await?;
     let cluster = &cx.settings().cluster;

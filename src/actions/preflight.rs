@@ -89,6 +89,7 @@ async fn local(cx: &StepContext<'_>, found: &mut Findings) -> Result<()> {
         found.warnings.push(format!("generated for the sandbox, because it has no value: {}", generated.join(", ")));
     }
     found.take(manifests(&cx.place))?;
+    found.take(cx.world.shell.equipped())?;
     Ok(())
 }
 

@@ -5,8 +5,8 @@ use super::rank::Part;
 use super::rollout::Until;
 use super::verify::Which;
 use super::{
-    apart, cluster_node, cost, dns, fence, firewall_peers, inventory, k3s, manifests, node, old, preflight, rollout,
-    server, stock, teardown, thing, verify, Action,
+    apart, cluster_node, cost, dns, dns_undo, fence, firewall_peers, inventory, k3s, manifests, node, old, preflight,
+    rollout, server, stock, teardown, thing, verify, Action,
 };
 use crate::config::known;
 use crate::world::ThingKind;
@@ -50,6 +50,7 @@ pub fn action(name: &str, params: &Value) -> Result<Arc<dyn Action>, String> {
             stable: params.pick("stable", &["yes", "no"], |word| Some(word == "yes"))?,
         }),
         "dns.point" => Arc::new(dns::Point),
+        "dns.undo" => Arc::new(dns_undo::Undo),
         "rehearsal.apart" => Arc::new(apart::Apart),
         "rehearsal.budget" => Arc::new(cost::Budget(params.pick("until", &["end", "expiry"], paid_until)?)),
         "rehearsal.cost" => Arc::new(cost::Spent),
@@ -65,7 +66,7 @@ pub fn action(name: &str, params: &Value) -> Result<Arc<dyn Action>, String> {
 }
 
 /// All names that [`action`] knows, for messages.
-pub const NAMES: [&str; 36] = [
+pub const NAMES: [&str; 37] = [
     "preflight.check",
     "stock.check",
     "old_cluster.dead",
@@ -94,6 +95,7 @@ pub const NAMES: [&str; 36] = [
     "node.answers",
     "edge.answers",
     "dns.point",
+    "dns.undo",
     "firewall.peers",
     "rehearsal.apart",
     "rehearsal.budget",

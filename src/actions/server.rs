@@ -85,14 +85,40 @@ impl Ensure {
         json!({ "image": place.settings.cloud.image, "user": place.settings.cloud.user })
     }
 
+    /// The servers of this run, and the step's own among them.
+    async fn of_run(cx: &StepContext<'_>) -> Result<(Vec<Server>, Option<Server>)> {
+        let run = world::selector(&cx.settings().cluster, Some(&cx.place.run.id));
+        let name = cx.place.server_name(&cx.node()?.key);
+        let all = cx.world.cloud.servers(&run).await?;
+        let own = all.iter().find(|s| s.name == name).cloned();
+        Ok((all, own))
+    }
+
     /// The configured locations in the order in which they are tried: first where this run's other servers are, so that all
     /// nodes are together where possible.
-    async fn locations<'a>(cx: &StepContext<'a>) -> Result<Vec<&'a String>> {
-        let run = world::selector(&cx.settings().cluster, Some(&cx.place.run.id));
-        let taken: Vec<String> = cx.world.cloud.servers(&run).await?.into_iter().map(|s| s.location).collect();
+    fn locations<'a>(cx: &StepContext<'a>, servers: &[Server]) -> Vec<&'a String> {
         let mut places: Vec<&String> = cx.settings().cloud.locations.iter().collect();
-        places.sort_by_key(|place| !taken.contains(place));
-        Ok(places)
+        places.sort_by_key(|place| !servers.iter().any(|s| s.location == **place));
+        places
+    }
+
+    /// A server that came to be and then was not started.
+    async fn power_on(cx: &StepContext<'_>, server: &Server) -> Result<()> {
+        let target = Target::Cloud { kind: "server", id: server.id };
+        let permit = cx.effects.permit(target, &format!("power on server {}", server.name)).await?;
+        let end = cx.world.cloud.power_on(&permit, server.id).await;
+        end.map_err(|e| {
+            e.remedy("where it cannot be powered on, delete it in the cloud's console, then `relight resume`")
+        })
+    }
+
+    /// What a create leaves behind that was accepted and then found no room: its name is needed for the next one.
+    async fn clear_away(cx: &StepContext<'_>) -> Result<()> {
+        let (_, left) = Self::of_run(cx).await?;
+        let Some(server) = left.filter(|s| s.status != ServerStatus::Running) else { return Ok(()) };
+        let target = Target::Cloud { kind: "server", id: server.id };
+        let permit = cx.effects.permit(target, &format!("delete server {}: it found no room", server.name)).await?;
+        cx.world.cloud.delete_server(&permit, server.id).await
     }
 
     async fn create(&self, cx: &StepContext<'_>, server_type: &str, location: &str) -> Result<()> {
@@ -179,6 +205,15 @@ impl Action for Ensure {
         let Some(host_key) = host_key else {
             return Ok(Check::Refused(format!("server {name} (id {id}) is this run's, but its host key is lost")));
         };
+        if server.status == ServerStatus::Off {
+            let until = server.labels.get(world::EXPIRES).and_then(|text| text.parse().ok());
+            if until.is_some_and(|until: u64| cx.world.clock.now().as_secs() >= until) {
+                return Ok(Check::Refused(format!(
+                    "the time of spare server {name} (id {id}) is over, and it has powered itself off: rehearse anew"
+                )));
+            }
+            return Ok(Check::Needed(format!("server {name} is off")));
+        }
         if server.status != ServerStatus::Running {
             return Ok(Check::Pending(format!("server {name} is {:?}", server.status).to_lowercase()));
         }
@@ -195,18 +230,28 @@ impl Action for Ensure {
     }
 
     async fn apply(&self, cx: &StepContext<'_>) -> Result<()> {
+        let (mut servers, own) = Self::of_run(cx).await?;
+        match own {
+            Some(server) if server.status == ServerStatus::Off => return Self::power_on(cx, &server).await,
+            Some(_) => return Ok(()),
+            None => {}
+        }
         let mut refusals = Vec::new();
         for server_type in &cx.settings().cloud.server_types {
-            for location in Self::locations(cx).await? {
+            for location in Self::locations(cx, &servers) {
                 // Once more where another node has just found room: stock comes and goes within a second, and a cluster that is
                 // spread over places stays so.
                 for again in [false, true] {
-                    if again && Self::locations(cx).await?.first() != Some(&location) {
-                        break;
+                    if again {
+                        servers = Self::of_run(cx).await?.0;
+                        if Self::locations(cx, &servers).first() != Some(&location) {
+                            break;
+                        }
                     }
                     match self.create(cx, server_type, location).await {
                         Ok(()) => return Ok(()),
                         Err(error) if error.class == Class::Branch => {
+                            Self::clear_away(cx).await?;
                             cx.effects.progress(&format!("{server_type} in {location}: {}", error.what));
                         }
                         Err(error) => return Err(exists_by_now(error)),

@@ -4,9 +4,10 @@ use super::args::Global;
 use super::card::Card;
 use super::drawing::{columns, fitted, Drawing};
 use super::drive::{self, Drive};
-use super::exit::{Exit, Stop};
+use super::exit::{before_a_run, Exit, Stop};
 use super::person::Terminal;
 use super::prepare::{self, Prepared};
+use super::runs::KeptRun;
 use super::worlds::{self, Environment};
 use super::{commands, digests, history, kept, prompts, proofs, runs, sandbox};
 use crate::actions::{Mode, RunId};
@@ -83,6 +84,10 @@ pub async fn begin(global: &Global, environment: &Environment, purpose: &Purpose
     kept::leftovers(global, &prepared.settings).await?;
     let id = prepare::new_run(&OsRandom, purpose.mode);
     let _lock = lock(&locked_directory(&directory, &id), &id.id)?;
+    if purpose.mode == Mode::Live {
+        // Before the sandbox is put into disaster: what is refused must leave it as it is.
+        no_broken(&runs::all(&global.state, &[kind], &cluster)?)?;
+    }
     let card = match kind {
         WorldKind::Sandbox => Some(sandbox::ready_for(global, &prepared).await?),
         _ => None,
@@ -96,7 +101,10 @@ pub async fn begin(global: &Global, environment: &Environment, purpose: &Purpose
     let look = worlds::world(&prepared.settings, environment, card.as_ref(), &place, nobody)?;
     if kind == WorldKind::Real {
         // Nobody can say yes to a project that cannot be shown.
-        look.cloud.servers("").await?;
+        look.cloud.servers("").await.map_err(|error| {
+            let _ = std::fs::remove_dir(&place);
+            before_a_run(error)
+        })?;
     }
     let header = drive::header(&look, &prepared.settings, id.mode).await;
     let records = step_records(&prepared.plan, &prepared.settings, &id, &prepared.scripts);
@@ -159,14 +167,16 @@ async fn start(
     Drive { world: &world, prepared, id, journal: &journal, memory, drawing, header, json }.run().await
 }
 
+/// A run whose journal says nothing may be one that is half done.
+fn no_broken(kept: &[KeptRun]) -> Result<(), Stop> {
+    kept.iter().find_map(|run| run.broken.clone()).map_or(Ok(()), |broken| Err(broken.into()))
+}
+
 /// A second run beside an unfinished one would fence what the first one built. In the sandbox only runs of its present world
 /// count: what an earlier sandbox held is gone.
 fn no_unfinished(global: &Global, kind: WorldKind, cluster: &str, card: Option<&Card>) -> Result<(), Stop> {
     let mut kept = runs::all(&global.state, &[kind], cluster)?;
-    // A run whose journal says nothing may be one that is half done.
-    if let Some(broken) = kept.iter().find_map(|run| run.broken.clone()) {
-        return Err(broken.into());
-    }
+    no_broken(&kept)?;
     kept.retain(|run| {
         let live = run.state.started.as_ref().is_none_or(|s| s.mode == Mode::Live.word());
         let uid = run.state.started.as_ref().map(|s| s.world_uid.as_str());

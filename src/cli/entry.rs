@@ -7,6 +7,7 @@ use super::worlds::Environment;
 use super::{commands, kubectl, prompts, resume, retold, sandbox};
 use crate::world::Secret;
 use clap::Parser;
+use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 
 /// Variables whose names say that they hold secrets leave the process's environment, together with the whole environment's
@@ -120,5 +121,9 @@ fn log() {
     let asked = std::env::var("RUST_LOG").unwrap_or_default();
     let level = ["trace", "debug", "info", "error"].into_iter().find(|level| asked.contains(level)).unwrap_or("warn");
     let filter = EnvFilter::new(format!("warn,relight={level}"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
 }

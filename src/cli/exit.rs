@@ -79,6 +79,12 @@ impl fmt::Display for Stop {
 
 impl std::error::Error for Stop {}
 
+/// An error from the outside before there is a run: nothing is there to resume.
+pub fn before_a_run(error: crate::world::Error) -> Stop {
+    let stop = Stop::from(error);
+    Stop { remedy: stop.remedy.replace("`relight resume`", "run this again"), ..stop }
+}
+
 impl From<crate::world::Error> for Stop {
     fn from(error: crate::world::Error) -> Self {
         let exit = match error.class {

@@ -85,7 +85,11 @@ fn at_terminal(question: &Question, header: &str) -> Result<Answer> {
                 dialoguer::Input::new().with_prompt(prompt).allow_empty(true).interact_text().map_err(broken)?;
             typed.trim() == word
         }
-        None => dialoguer::Confirm::new().with_prompt("Go on?").default(false).interact().map_err(broken)?,
+        None => {
+            // A single key would leave the Enter that most people type after it to the bars.
+            let asked = dialoguer::Confirm::new().with_prompt("Go on?").default(false).wait_for_newline(true);
+            asked.interact().map_err(broken)?
+        }
     };
     Ok(if yes { Answer::Yes } else { Answer::No })
 }

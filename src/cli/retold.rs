@@ -9,6 +9,8 @@ use std::sync::OnceLock;
 /// The commands that these options matter for.
 const COMMANDS: [&str; 8] = ["resume", "rebuild", "rehearse", "status", "plan", "validate", "kubectl", "sandbox"];
 
+const SANDBOX: &str = " --sandbox";
+
 static FLAGS: OnceLock<String> = OnceLock::new();
 
 /// Remembers the options of this process that every later command needs too.
@@ -27,6 +29,9 @@ pub fn remember(global: &Global) {
     if let Some(steps) = &global.steps {
         add("--steps", steps);
     }
+    if global.sandbox {
+        flags.push_str(SANDBOX);
+    }
     // A process has one command line.
     let _ = FLAGS.set(flags);
 }
@@ -42,7 +47,9 @@ fn with(text: &str, flags: &str) -> String {
     }
     COMMANDS.iter().fold(text.to_owned(), |text, command| {
         let plain = format!("relight {command}");
-        text.replace(&plain, &format!("{plain}{flags}"))
+        // Given twice, it is an error.
+        let once = if flags.ends_with(SANDBOX) { text.replace(&format!("{plain}{SANDBOX}"), &plain) } else { text };
+        once.replace(&plain, &format!("{plain}{flags}"))
     })
 }
 
@@ -67,6 +74,10 @@ mod tests {
             "next: `relight resume --state /tmp/s abc` goes on; `relight kubectl --state /tmp/s -- get nodes`"
         );
         assert_eq!(with("relight resume", ""), "relight resume");
+        assert_eq!(
+            with("`relight rehearse --sandbox` or `relight plan`", SANDBOX),
+            "`relight rehearse --sandbox` or `relight plan --sandbox`"
+        );
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::exit::{Exit, Stop};
 use crate::engine::{read_journal, Broken, RunState, JOURNAL};
+use crate::providers::LOCK;
 use crate::world::WorldKind;
 use std::path::{Path, PathBuf};
 
@@ -72,12 +73,25 @@ fn one(directory: &Path, world: WorldKind) -> Result<Option<KeptRun>, Stop> {
         Err(broken) => (Vec::new(), String::new(), Some(broken)),
     };
     let state = RunState::of(&records);
-    if state.started.is_none() && broken.is_none() {
-        return Ok(None);
-    }
+    // A crash before the first record leaves nothing else; where there is more, that record was lost, and the run was not.
+    let broken = match state.started.is_none() && broken.is_none() {
+        true if !holds_more(directory) => return Ok(None),
+        true => Some(Broken::Line {
+            place: path.display().to_string(),
+            line: 1,
+            why: "the first record is missing".to_owned(),
+        }),
+        false => broken,
+    };
     let directory = directory.to_owned();
     let begun = state.started.as_ref().map_or(0, |s| if s.wall_at > 0 { s.wall_at } else { state.started_at });
     Ok(Some(KeptRun { id, world, directory, begun, state, events: records, broken, head }))
+}
+
+/// Whether a run's directory holds anything beside its journal.
+fn holds_more(directory: &Path) -> bool {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    entries.into_iter().any(|entry| ![JOURNAL, LOCK].map(std::ffi::OsStr::new).contains(&&*entry.file_name()))
 }
 
 /// The runs whose journals are whole. Those that are broken are told.

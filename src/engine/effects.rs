@@ -3,7 +3,7 @@
 use super::event::Event;
 use super::guard;
 use super::journal::Journal;
-use crate::actions::{Effects, Place};
+use crate::actions::{Effects, Facts, Place};
 use crate::world::{Error, Permit, Result, Target, World};
 use async_trait::async_trait;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -20,6 +20,8 @@ pub(super) struct StepEffects<'a> {
     pub(super) world: &'a World,
     pub(super) place: Place<'a>,
     pub(super) journal: &'a Journal,
+    /// What finished steps found.
+    pub(super) facts: &'a Facts,
     pub(super) stop: watch::Receiver<bool>,
     pub(super) attempt: AtomicU32,
     /// Whether an intent was written in this process.
@@ -31,7 +33,7 @@ pub(super) struct StepEffects<'a> {
 #[async_trait]
 impl Effects for StepEffects<'_> {
     async fn permit(&self, target: Target, what: &str) -> Result<Permit> {
-        guard::look(self.world, &self.place, &target).await?;
+        guard::look(self.world, &self.place, self.facts, &target).await?;
         if *self.stop.borrow() {
             return Err(Error::transient("the run is being stopped").code(INTERRUPTED));
         }

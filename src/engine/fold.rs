@@ -70,7 +70,9 @@ impl RunState {
                 self.open.remove(step);
                 self.failed.remove(step);
                 self.finished.entry(step.clone()).or_insert((*outcome, record.at));
-                facts.iter().filter_map(|(name, value)| fact(name, value)).for_each(|f| self.facts.insert(f));
+                let mut found = Facts::none();
+                facts.iter().filter_map(|(name, value)| fact(name, value)).for_each(|f| found.insert(f));
+                self.facts.learn(&found);
             }
             Event::StepFailed { step, why, error, .. } => {
                 self.failed.insert(step.clone(), (why.clone(), error.clone()));

@@ -2,16 +2,16 @@
 //!
 //! It trusts nothing that it is told: before every permit it looks at the target itself. A playbook cannot switch it off.
 
-use crate::actions::{Mode, Place};
+use crate::actions::{Facts, Mode, Place};
 use crate::world::{of_cluster, of_run, Error, Labels, Permit, Result, Target, ThingKind, World, MANAGED_BY};
 use std::net::IpAddr;
 
 /// Looks at the target, and says whether this run may touch it. The caller issues the permit after the intent is on disk.
-pub(super) async fn look(world: &World, place: &Place<'_>, target: &Target) -> Result<()> {
+pub(super) async fn look(world: &World, place: &Place<'_>, facts: &Facts, target: &Target) -> Result<()> {
     match target {
         Target::CloudNew { kind, name } => new_thing(world, place, kind, name).await,
         Target::Cloud { kind, id } => thing(world, place, kind, *id).await,
-        Target::Adopted { id } => made_by_hand(world, place, *id).await,
+        Target::Adopted { id } => made_by_hand(world, place, facts, *id).await,
         Target::Node { address } | Target::Objects { address, .. } => node(world, place, *address).await,
         Target::Dns { zone, names } => dns(place, zone, names),
         Target::LocalFile { .. } => Ok(()),
@@ -81,8 +81,9 @@ async fn thing(world: &World, place: &Place<'_>, kind: &str, id: i64) -> Result<
     }
 }
 
-/// A server without labels is the cluster's only if the cluster's own names point at it, in a live run.
-async fn made_by_hand(world: &World, place: &Place<'_>, id: i64) -> Result<()> {
+/// A server without labels is the cluster's only if a person accepted it as that, and the cluster's own names still point at it,
+/// in a live run.
+async fn made_by_hand(world: &World, place: &Place<'_>, facts: &Facts, id: i64) -> Result<()> {
     let found = world.cloud.server(id).await?;
     let server =
         found.ok_or_else(|| Error::transient(format!("server {id} does not exist any more; looking again")))?;
@@ -90,7 +91,7 @@ async fn made_by_hand(world: &World, place: &Place<'_>, id: i64) -> Result<()> {
     let zone = world.dns.zone(&dns.zone).await?.ok_or_else(|| stopped(place, "the cluster's zone is not visible"))?;
     let records = world.dns.records(&zone, &dns.hosts).await?;
     let named = |ip: std::net::Ipv4Addr| records.iter().any(|r| r.content == ip.to_string());
-    let free = !server.labels.contains_key(MANAGED_BY);
+    let free = !server.labels.contains_key(MANAGED_BY) && facts.accepted().contains(&id);
     match place.run.mode == Mode::Live && free && server.public_ip.is_some_and(named) {
         true => Ok(()),
         false => Err(stopped(place, &format!("server {} (id {id}) is not this cluster's", server.name))),

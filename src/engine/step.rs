@@ -58,7 +58,7 @@ impl Why {
 /// What one stretch of work came to: the end, or a question to a person (whose thinking does not count as the step's time).
 enum Turn {
     End(StepEnd),
-    Accept(String),
+    Accept(String, Facts),
     Repeat(String),
 }
 
@@ -118,11 +118,11 @@ impl StepRun<'_> {
         loop {
             match self.turn(&mut tries).await? {
                 Turn::End(end) => return Ok(end),
-                Turn::Accept(text) => {
+                Turn::Accept(text, facts) => {
                     if let Some(end) = self.ask(&text, true, true).await? {
                         return Ok(refused_instead(end, &text));
                     }
-                    return Ok(StepEnd::Finished { outcome: Outcome::Accepted, facts: Facts::none(), text });
+                    return Ok(StepEnd::Finished { outcome: Outcome::Accepted, facts, text });
                 }
                 Turn::Repeat(text) => {
                     if let Some(end) = self.ask(&text, true, true).await? {
@@ -143,6 +143,7 @@ impl StepRun<'_> {
             attempt: AtomicU32::new(tries.attempt),
             intended: AtomicBool::new(false),
             notes: Mutex::default(),
+            facts: &self.facts,
         };
         let last = Mutex::new(String::new());
         let cx = StepContext { place: self.place, world: self.world, facts: &self.facts, effects: &effects };
@@ -217,7 +218,8 @@ impl StepRun<'_> {
                     let notes = effects.notes.lock().unwrap_or_else(PoisonError::into_inner).join("; ");
                     return self.done(tries, facts, notes).await.map(Turn::End);
                 }
-                Ok(Check::Refused(text)) => return self.refused(text).await,
+                Ok(Check::Refused(text)) => return self.refused(text, Facts::none()).await,
+                Ok(Check::Against(text, facts)) => return self.refused(text, facts).await,
                 Ok(Check::Pending(text)) => {
                     note(&text, true);
                     let now = self.world.clock.now();
@@ -312,10 +314,10 @@ impl StepRun<'_> {
         Ok(StepEnd::Finished { outcome, facts, text })
     }
 
-    async fn refused(&self, text: String) -> Result<Turn, Broken> {
+    async fn refused(&self, text: String, facts: Facts) -> Result<Turn, Broken> {
         self.checked(Found::Refused, &text).await?;
         if self.step.evidence {
-            return Ok(Turn::Accept(text));
+            return Ok(Turn::Accept(text, facts));
         }
         Ok(Turn::End(StepEnd::Failed {
             why: Why::Refused,

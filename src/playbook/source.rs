@@ -28,6 +28,23 @@ pub struct SourceFile {
     pub text: Arc<str>,
 }
 
+/// A misspelt script would be left out without a word, and the binary's own run instead.
+fn own_scripts_are_known(dir: &Path) -> Result<(), String> {
+    for entry in std::fs::read_dir(dir.join("scripts")).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let script = Path::new(&name).extension().is_some_and(|e| e == "sh");
+        if script && EMBEDDED.get_file(Path::new("scripts").join(&name)).is_none() {
+            let known = Source::embedded().scripts();
+            return Err(format!(
+                "{}: no step runs a script of this name; {}",
+                entry.path().display(),
+                crate::config::known(&name, known.iter().map(String::as_str), "")
+            ));
+        }
+    }
+    Ok(())
+}
+
 impl Source {
     /// What the binary holds.
     pub fn embedded() -> Self {
@@ -36,12 +53,13 @@ impl Source {
     /// What the binary holds, overridden by this directory where it is given.
     ///
     /// # Errors
-    /// Where the directory cannot be read; says so and what to do.
+    /// Where the directory cannot be read, or holds a script that no step runs; says so and what to do.
     pub fn new(dir: Option<&Path>) -> Result<Self, String> {
         if let Some(dir) = dir {
             std::fs::read_dir(dir).map_err(|e| {
                 format!("the directory of playbooks {} cannot be read: {e}; give --steps a directory", dir.display())
             })?;
+            own_scripts_are_known(dir)?;
         }
         Ok(Self { dir: dir.map(Path::to_owned) })
     }

@@ -8,6 +8,8 @@ use std::io::{Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
+/// The name of the lock's file in the directory that it is for.
+pub const LOCK: &str = "lock";
 /// The code of the error that says that another relight holds the lock.
 pub const STATE_LOCKED: &str = "state_locked";
 
@@ -33,7 +35,7 @@ impl Lock {
     ///
     /// Errors: `Refused` with code [`STATE_LOCKED`], naming the holder; `Fatal` where the directory cannot be used.
     pub fn take(directory: &Path, holder: &Holder) -> Result<Self> {
-        Self::take_file(&directory.join("lock"), holder)
+        Self::take_file(&directory.join(LOCK), holder)
     }
 
     /// The same with a lock file of this path.
@@ -64,7 +66,7 @@ impl Lock {
 
     /// Whether a process holds the lock of a directory.
     pub fn is_held(directory: &Path) -> bool {
-        matches!(Self::held_by(&directory.join("lock")), Held::By(_) | Held::ByOneUnnamed)
+        matches!(Self::held_by(&directory.join(LOCK)), Held::By(_) | Held::ByOneUnnamed)
     }
 
     /// Who holds the lock file of this path. The lock itself is tried only where the process that is named in it lives:

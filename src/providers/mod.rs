@@ -26,7 +26,7 @@ pub use files::RunFiles;
 pub use hetzner::Hetzner;
 pub use http::{OnlyEdge, Visitor};
 pub use kube_api::KubeApi;
-pub use lock::{Held, Holder, Lock, STATE_LOCKED};
+pub use lock::{Held, Holder, Lock, LOCK, STATE_LOCKED};
 pub use nowhere::NoDns;
 pub use openssh::OpenSsh;
 pub use sealed::{seal, SEALED};

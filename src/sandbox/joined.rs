@@ -8,7 +8,7 @@ use super::objects::{NodeView, Objects, Pace};
 use super::singletons::Twins;
 use crate::world::{Clock, Secret};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -56,6 +56,9 @@ impl Workloads for Clusters {
         let mut all = self.objects();
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         let news = told.as_slice() != clusters;
+        if news {
+            all.retain(|uid, _| clusters.iter().any(|view| view.uid == *uid));
+        }
         for view in clusters {
             if let (false, Some(objects)) = (news, all.get_mut(&view.uid)) {
                 objects.advance(now);
@@ -92,6 +95,11 @@ impl Workloads for Clusters {
     }
 }
 
+fn node_names(objects: &Objects) -> BTreeSet<String> {
+    let name = |node: &Arc<Value>| Some(node.pointer("/metadata/name")?.as_str()?.to_owned());
+    objects.all("nodes").iter().filter_map(name).collect()
+}
+
 /// What doors to Kubernetes stand before: the API server on each node of the model.
 pub struct ApiServers {
     /// The outside.
@@ -121,7 +129,12 @@ impl KubernetesBackend for ApiServers {
             Some(_) => return Api::Refuses,
         }
         objects.advance(now);
+        let before = if writes { node_names(objects) } else { BTreeSet::new() };
         work(objects);
+        if writes {
+            let left = node_names(objects);
+            before.difference(&left).for_each(|name| model.node_deleted(&uid, name));
+        }
         objects.advance(now);
         match model.api_fault(address, writes, true) {
             Some(_) => Api::Lost,

@@ -224,8 +224,7 @@ pub struct TypeInLocation {
 
 /// Hetzner Cloud. A token belongs to one project, so a value of this trait is one project.
 ///
-/// Mutating calls return when the cloud's actions that they started have ended, but for [`Cloud::create_server`], which
-/// returns as soon as the server has an id: the step's check waits for the rest, so that nothing is forgotten in between.
+/// Mutating calls return when the cloud's actions that they started have ended.
 #[async_trait]
 pub trait Cloud: Send + Sync {
     /// Proves that the token may write, by a request that cannot succeed.
@@ -234,7 +233,8 @@ pub trait Cloud: Send + Sync {
     async fn servers(&self, selector: &str) -> Result<Vec<Server>>;
     /// One server, `None` where it does not exist.
     async fn server(&self, id: i64) -> Result<Option<Server>>;
-    /// Creates and starts a server. Errors: `Branch` where the place is sold out, `Unknown` where the reply was lost.
+    /// Creates and starts a server. Errors: `Branch` where the place is sold out, be it that this shows only after the order was
+    /// taken (then a server of that name is left, which never ran), `Unknown` where the reply was lost or it did not start.
     async fn create_server(&self, permit: &Permit, spec: &ServerSpec) -> Result<Server>;
     /// Gives a server another name and exactly these labels.
     async fn update_server(&self, permit: &Permit, id: i64, name: &str, labels: &Labels) -> Result<()>;

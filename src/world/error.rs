@@ -76,6 +76,14 @@ impl Error {
         self.retry_after = Some(after);
         self
     }
+    /// An order that failed after it was taken is one that cannot be had here, where its code says so.
+    #[must_use]
+    pub fn branch_where_sold_out(mut self) -> Self {
+        if self.is("resource_unavailable") || self.is("placement_error") {
+            self.class = Class::Branch;
+        }
+        self
+    }
     /// Whether the system gave this code.
     pub fn is(&self, code: &str) -> bool {
         self.code.as_deref() == Some(code)

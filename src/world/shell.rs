@@ -72,6 +72,10 @@ impl Ended {
 /// Nodes by SSH.
 #[async_trait]
 pub trait Shell: Send + Sync {
+    /// Whether this machine has what connections need; the error says what it lacks. Touches no node.
+    fn equipped(&self) -> Result<()> {
+        Ok(())
+    }
     /// Runs a read-only script directly and returns its end. Errors are `Transient` where the node does not answer, `Fatal`
     /// where its host key is not among the accepted ones.
     async fn look(&self, host: &Host, script: &Script) -> Result<Ended>;

@@ -6,12 +6,16 @@ set -euo pipefail
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C
 
 TLS=/var/lib/rancher/k3s/server/tls/etcd
+# What K3s itself goes by. Source: k3s pkg/etcd/etcd.go, IsInitialized.
+WAL=/var/lib/rancher/k3s/server/db/etcd/member/wal
 URL=https://127.0.0.1:2382/v3/cluster/member/list
 
 if [ "${1:-}" != check ]; then
     echo "etcd.sh: unknown verb '${1:-}'; it knows check" >&2
     exit 2
 fi
+
+if [ -d "$WAL" ]; then echo datastore=yes; else echo datastore=no; fi
 
 nothing() {
     printf 'voters=0\nlearners=0\nmembers=\nwhy=%s\n' "$1"

@@ -10,6 +10,8 @@ export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=
 BIN=/usr/local/bin
 CONFIG=/etc/rancher/k3s/config.yaml
 UNIT=/etc/systemd/system/k3s.service
+# An etcd datastore is on the disk. Source: k3s pkg/etcd/etcd.go, IsInitialized.
+WAL=/var/lib/rancher/k3s/server/db/etcd/member/wal
 TRAEFIK_FILE=/var/lib/rancher/k3s/server/manifests/traefik-config.yaml
 LOCK=/run/relight-k3s.lock
 
@@ -140,11 +142,19 @@ interface() {
     ip=$(printf '%s' "$CONFIG_JSON" | python3 -c 'import json, sys; print(json.load(sys.stdin).get("node-ip", ""))')
     ip -o -4 address show 2>/dev/null | awk -v ip="$ip" '{ split($4, a, "/") } a[1] == ip { print $2; exit }'
 }
+# Where an etcd datastore is on the disk, K3s ignores whom to join and whether to start a cluster (docs.k3s.io, "High
+# Availability Embedded etcd"): they stay as they are, whoever is first by now.
 config_text() {
-    printf '%s' "$CONFIG_JSON" | INTERFACE=$(interface) python3 -c '
+    printf '%s' "$CONFIG_JSON" | INTERFACE=$(interface) KEPT=$(if [ -d "$WAL" ]; then echo "$CONFIG"; fi) python3 -c '
 import json, os, sys
 config = json.load(sys.stdin)
 config["flannel-iface"] = os.environ["INTERFACE"]
+try:
+    with open(os.environ["KEPT"]) as file: kept = json.load(file)
+except (OSError, ValueError):
+    kept = config
+for key in ("cluster-init", "server"):
+    config.pop(key, None) if key not in kept else config.update({key: kept[key]})
 print(json.dumps(config, sort_keys=True))'
 }
 traefik_text() { printf '%s\n' "$TRAEFIK"; }
@@ -227,6 +237,7 @@ report() {
         esac
     fi
     printf 'state=%s\nversion=%s\nbinary_sha256=%s\nready=%s\nwhy=%s\n' "$state" "$version" "$(binary_digest)" "$is_ready" "$why"
+    if [ -d "$WAL" ]; then echo datastore=yes; else echo datastore=no; fi
 }
 
 # ---- install and start ---------------------------------------------------------------------------------------------
@@ -265,7 +276,11 @@ install_k3s() {
     local path mode text link
     if [ -z "$(difference)" ]; then return; fi
     case $(service_state) in
-    running | starting) refuse "K3s is running here and differs ($(difference)): an upgrade or a wipe is a step of its own" ;;
+    running | starting)
+        [ ! -d "$WAL" ] || refuse "K3s is running here and differs ($(difference)): an upgrade or a wipe is a step of its own"
+        # It only asks to join: nothing is lost with it.
+        systemctl stop k3s.service
+        ;;
     esac
     if [ -z "$(interface)" ]; then
         say "no interface of this node has the address node-ip yet"

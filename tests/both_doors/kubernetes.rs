@@ -159,7 +159,7 @@ fn network() -> Bench {
 }
 
 fn permit() -> Permit {
-    Permit::issue(Target::Objects { address: NODE, what: "objects".into() }, "manifests", "run")
+    Permit::issue(Target::Objects { address: NODE, what: "objects".into() }, "manifests", "run", 1)
 }
 
 #[allow(clippy::needless_pass_by_value)]

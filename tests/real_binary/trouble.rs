@@ -21,6 +21,37 @@ fn a_full_disk_ends_the_run_with_the_journals_code_and_a_resume_with_room_finish
     place.is_as_wanted();
 }
 
+#[test]
+fn without_an_ssh_program_nothing_is_touched() {
+    let place = Place::new(&[("PATH".to_owned(), "/nowhere".to_owned())]);
+    let ended = place.run("rebuild", &REBUILD);
+    assert_eq!(ended.status.code(), Some(3), "{}", ended.stderr);
+    assert!(ended.stdout.contains("there is no ssh program on this machine"), "{}", ended.stdout);
+    assert!(!ended.stdout.contains("\"intent\""), "{}", ended.stdout);
+}
+
+#[test]
+fn logs_hold_no_control_characters_where_no_terminal_is() {
+    let place = Place::new(&[("PATH", "/nowhere"), ("RUST_LOG", "trace")].map(|(k, v)| (k.to_owned(), v.to_owned())));
+    let ended = place.run("rebuild", &REBUILD);
+    assert!(ended.stderr.contains("TRACE") || ended.stderr.contains("DEBUG"), "{}", ended.stderr);
+    assert!(!ended.stderr.contains('\u{1b}'), "{}", ended.stderr);
+}
+
+#[test]
+fn a_broken_journal_is_told_before_the_sandbox_is_put_into_disaster() {
+    let place = Place::new(&[]);
+    succeeded(&place.run("rebuild", &REBUILD));
+    let path = place.path().join("state/sandbox/honeydue").join(last_run(&place)).join("journal.jsonl");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replacen("honeydue", "honeybee", 1)).unwrap();
+    let world = || place.json(&["sandbox", "status", "--json"])["world"]["servers"].clone();
+    let before = world();
+    let refused = place.run("again", &REBUILD);
+    assert_eq!(refused.status.code(), Some(6), "{}", refused.stderr);
+    assert_eq!(world(), before);
+}
+
 fn last_run(place: &Place) -> String {
     place.json(&["status", "--json"])["run"].as_str().unwrap().to_owned()
 }

@@ -153,3 +153,51 @@ fn an_etcd_that_answers_is_evidence_where_neither_sshd_nor_the_site_does() {
     assert!(told.contains("may still have its quorum") && told.contains("honeydue-node-1"), "{told}");
     assert_eq!(touched(&life), 0);
 }
+
+/// Cloudflare's API is down; the edge serves on.
+fn without_cloudflare(life: &Life) -> relight::sandbox::model::FaultId {
+    lock(&life.sandbox.model).faults.plan(Fault::always(Matcher::op("dns.*"), FaultKind::Down))
+}
+
+#[test]
+fn a_site_that_answers_through_the_edge_is_evidence_even_where_nobody_can_say_what_dns_names() {
+    let life = made_by_hand();
+    let down = without_cloudflare(&life);
+    assert_eq!(life.process_with(&Tripwire::new(), nobody()).outcome(), "needs_person");
+    assert!(lock(&life.sandbox.model).faults.fired(down) > 0, "Cloudflare could be asked");
+    let told = why(&life);
+    assert!(told.contains("through the edge") && told.contains("something serves it"), "{told}");
+    assert!(told.contains("server ubuntu-8gb-nbg1-1") && told.contains("runs without any label"), "{told}");
+    assert_eq!(touched(&life), 0);
+}
+
+#[test]
+fn a_server_that_nobody_was_asked_about_is_not_fenced_when_cloudflare_comes_back() {
+    /// Cloudflare comes back when the fence begins.
+    struct Back(relight::sandbox::model::Shared, relight::sandbox::model::FaultId);
+    impl relight::engine::Listener for Back {
+        fn told(&self, told: &relight::engine::Told) {
+            if let relight::engine::Told::Durable { event: Event::StepStarted { step }, .. } = told {
+                if step == "fence" {
+                    lock(&self.0).faults.withdraw(self.1);
+                }
+            }
+        }
+    }
+    let mut life = made_by_hand();
+    let down = without_cloudflare(&life);
+    life.listener = Arc::new(Back(life.sandbox.model.clone(), down));
+    // With a yes to everything that `dead` finds while Cloudflare is down.
+    let end = life.process(&Tripwire::new());
+    assert_eq!(end.outcome(), "refused", "{end:?}");
+    let told = why(&life);
+    assert!(told.contains("fence: server ubuntu-8gb-nbg1-1") && told.contains("nobody was asked"), "{told}");
+    assert_eq!(touched(&life), 0);
+    let old = status_of(&life, "ubuntu-");
+    assert!(old.len() == 3 && old.iter().all(|(_, status)| *status == ServerStatus::Running), "{old:?}");
+    // The resume asks about each, and then they are fenced.
+    let end = life.process(&Tripwire::new());
+    assert_eq!(end.outcome(), "succeeded", "{end:?} {}", why(&life));
+    let old = status_of(&life, "ubuntu-");
+    assert!(old.len() == 3 && old.iter().all(|(_, status)| *status == ServerStatus::Off), "{old:?}");
+}

@@ -23,6 +23,8 @@ mod kill_anywhere;
 mod killed_again;
 mod life;
 mod living;
+mod lost_again;
 mod old_cluster;
 mod rehearsal;
+mod unsteady;
 mod wrong_hands;

@@ -125,12 +125,13 @@ impl Actions {
         for id in ids {
             match awaited.get(id).map(|(_, standing)| standing) {
                 Some(Standing::Running) => return None,
-                Some(Standing::Failed { code, message }) => {
+                // The first one tells the cause: those after it failed because of it.
+                Some(Standing::Failed { code, message }) if end.is_ok() => {
                     end = Err(Error::unknown(format!("Hetzner Cloud: action {id} failed: {code}: {message}"))
                         .code(code)
                         .remedy("if it fails again, look at it in the console"));
                 }
-                Some(Standing::Success) | None => {}
+                Some(Standing::Success | Standing::Failed { .. }) | None => {}
             }
         }
         Some(end)

@@ -62,6 +62,9 @@ impl OpenSsh {
 
 #[async_trait]
 impl Shell for OpenSsh {
+    fn equipped(&self) -> Result<()> {
+        trouble::equipped()
+    }
     async fn look(&self, host: &Host, script: &Script) -> Result<Ended> {
         let program = program::look(script)?;
         match self.node(host).look(host, &program).await? {

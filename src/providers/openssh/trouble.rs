@@ -1,6 +1,6 @@
 //! What OpenSSH says when it fails, and what is to be done about it.
 
-use crate::world::{Error, Host};
+use crate::world::{Error, Host, Result};
 use openssh::Error as Ssh;
 
 /// Why no connection was made.
@@ -13,9 +13,10 @@ pub(super) fn no_connection(host: &Host, error: &Ssh) -> Error {
              not yours or wait until its own machine answers, then resume",
         );
     }
-    if matches!(error, Ssh::Connect(io) if io.kind() == std::io::ErrorKind::NotFound) && !client_exists() {
-        return Error::fatal("there is no ssh program on this machine")
-            .remedy("install the OpenSSH client, then resume");
+    if matches!(error, Ssh::Connect(io) if io.kind() == std::io::ErrorKind::NotFound) {
+        if let Err(lacks) = equipped() {
+            return lacks;
+        }
     }
     if said.contains("Bad configuration option") || said.contains("keyword") && said.contains("line") {
         return Error::fatal(format!("this machine's ssh does not take relight's configuration: {said}"))
@@ -78,8 +79,15 @@ fn is_host_key_trouble(said: &str) -> bool {
     .any(|sign| said.contains(sign))
 }
 
-fn client_exists() -> bool {
-    std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join("ssh").is_file()))
+/// Whether the programs of the OpenSSH client are there.
+pub(super) fn equipped() -> Result<()> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let there = |program: &&str| std::env::split_paths(&path).any(|dir| dir.join(program).is_file());
+    match ["ssh", "ssh-keyscan"].into_iter().find(|program| !there(program)) {
+        None => Ok(()),
+        Some(program) => Err(Error::fatal(format!("there is no {program} program on this machine"))
+            .remedy("install the OpenSSH client, then run this again")),
+    }
 }
 
 /// OpenSSH's own words in one line, without the frame of @ that it draws round a changed host key.

@@ -23,6 +23,8 @@ pub(super) struct Member {
     pub learner: bool,
     /// When it has caught up; its Kubernetes node is then registered.
     pub caught_up: Duration,
+    /// Since which look of the leader a learner makes no progress.
+    pub stalled: Option<Duration>,
 }
 
 /// A K3s cluster that has come up.
@@ -37,6 +39,9 @@ pub(super) struct K3sCluster {
     pub since: Duration,
     pub tick_planned: bool,
 }
+
+/// A learner without progress for longer than this is removed. Source: k3s `pkg/etcd/etcd.go`, `learnerMaxStallTime`.
+const STALLED: Duration = Duration::from_secs(300);
 
 /// Settings that must be the same on all servers. Source: docs.k3s.io, "Critical configuration values".
 const CRITICAL: [&str; 6] =
@@ -63,7 +68,7 @@ impl Model {
     pub(super) fn new_member(&mut self, server: i64, learner: bool, after: Duration) -> Option<Member> {
         let name = node_name(self.machines.get(&server)?);
         let etcd_name = format!("{name}-{}", self.random.hex(4));
-        Some(Member { name, etcd_name, learner, caught_up: self.now + after })
+        Some(Member { name, etcd_name, learner, caught_up: self.now + after, stalled: None })
     }
     /// A cluster that has been running for long, one voter on each of these machines, which are the settings' nodes in order.
     pub(super) fn place_cluster(&mut self, servers: &[i64], settings: &Settings) {
@@ -157,13 +162,18 @@ impl Model {
         let left = tick.saturating_sub(Duration::from_nanos(u64::try_from(into).unwrap_or(0)));
         self.plan(left, Due::Tick { cluster: uid.to_owned() });
     }
-    /// The leader promotes a learner that has caught up.
+    /// The leader promotes a learner that has caught up, and gives up one that makes no progress.
     pub(super) fn promote(&mut self, uid: &str) {
         let quorum = self.has_quorum(uid);
         let now = self.now;
+        let on: Vec<i64> = self.machines.values().filter(|m| m.on_since.is_some()).map(|m| m.server).collect();
         let Some(cluster) = self.clusters.get_mut(uid) else { return };
         cluster.tick_planned = false;
-        let ready = cluster.members.iter_mut().find(|(_, m)| m.learner && m.caught_up <= now);
+        for (server, member) in cluster.members.iter_mut().filter(|(_, m)| quorum && m.learner) {
+            member.stalled = if on.contains(server) { None } else { member.stalled.or(Some(now)) };
+        }
+        cluster.members.retain(|_, m| m.stalled.is_none_or(|since| now.saturating_sub(since) <= STALLED));
+        let ready = cluster.members.iter_mut().find(|(_, m)| m.learner && m.caught_up <= now && m.stalled.is_none());
         let promoted = match ready {
             Some((server, member)) if quorum => {
                 member.learner = false;
@@ -179,6 +189,15 @@ impl Model {
         }
         if more {
             self.plan_tick(uid);
+        }
+    }
+    /// A Kubernetes node was deleted: its etcd member is removed with it. Source: k3s `pkg/etcd/member_controller.go`.
+    pub fn node_deleted(&mut self, uid: &str, name: &str) {
+        let Some(cluster) = self.clusters.get_mut(uid) else { return };
+        let removed: Vec<i64> = cluster.members.iter().filter(|(_, m)| m.name == name).map(|(id, _)| *id).collect();
+        cluster.members.retain(|_, m| m.name != name);
+        for (_, machine) in self.machines.iter_mut().filter(|(server, _)| removed.contains(server)) {
+            machine.k3s.phase = Phase::Failed("this server has been removed from the cluster".to_owned());
         }
     }
     pub(super) fn member_alive(&self, server: i64) -> bool {

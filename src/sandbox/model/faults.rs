@@ -40,6 +40,8 @@ pub enum FaultKind {
     Exit(i32),
     /// Nobody answers.
     Down,
+    /// sshd shows another host key than the node's: cloud-init has not put it in place yet, or it is another machine.
+    StrangeKey,
 }
 
 /// Where in a call a fault acts.
@@ -72,7 +74,7 @@ pub struct Matcher {
     /// `cloud.servers.list`, `cloud.{ssh_key,network,firewall,placement_group}.{create,get,update,delete}` and `...s.list`,
     /// `cloud.primary_ips.list`, `cloud.primary_ip.{get,delete}`,
     /// `cloud.firewall.{set_rules,attach,detach}`, `cloud.action.get`, `cloud.offer.list`; `dns.{verify,zones.list,ssl.get}`,
-    /// `dns.records.list`, `dns.batch`; `node.connect`, `node.<script>.<verb>`, `node.http`, `edge.get`, `release.get`; `kube.{read,write}`.
+    /// `dns.records.list`, `dns.batch`; `node.{connect,host_key}`, `node.<script>.<verb>`, `node.http`, `edge.get`, `release.get`; `kube.{read,write}`.
     pub op: String,
     /// A part of the target's text: a name, an address, `cx33/nbg1`. Empty: any.
     pub target: String,

@@ -169,6 +169,11 @@ impl Model {
         machine.k3s.cluster = Some(uid.clone());
         machine.k3s.phase = Phase::Running;
         let token = text(&first.config, "token").to_owned();
+        // A node of a cluster that lives on without it: whoever starts another one for it splits what people use.
+        let of_it = |c: &&K3sCluster| c.members.values().any(|m| m.name == member.name) && self.has_quorum(&c.uid);
+        if let Some(living) = self.clusters.values().find(of_it).map(|c| c.uid.clone()) {
+            self.ledger.broken.push(format!("a second cluster was started beside the living {living}"));
+        }
         let members = BTreeMap::from([(server, member)]);
         let since = self.now;
         let cluster = K3sCluster { uid: uid.clone(), token, first, members, kubeconfig, since, tick_planned: false };
@@ -184,6 +189,7 @@ impl Model {
                 if let Some(cluster) = self.clusters.get_mut(&uid) {
                     cluster.members.insert(server, member);
                 }
+                self.plan_tick(&uid);
                 self.k3s_wait(server, self.latency.catch_up, "is a learner, not yet promoted");
             }
             Err((why, false)) => self.k3s_wait(server, self.latency.join_poll, &why),

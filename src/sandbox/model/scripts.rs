@@ -1,5 +1,6 @@
 //! What the node scripts do to a modelled machine: inputs and outputs as in the contract of `steps/scripts`.
 
+use super::etcd::Member;
 use super::k3s::{Installed, Phase};
 use super::machine::{Hardened, HostKey, Machine};
 use super::units::{ended, Job};
@@ -58,10 +59,27 @@ fn harden_state(machine: &Machine, input: &BTreeMap<String, String>) -> Ended {
     output(&[("state", state), ("digest", &digest)])
 }
 
-fn k3s_state(machine: &Machine, job: &Job) -> Ended {
+/// What `k3s.sh` wants on this machine. Where an etcd datastore is on the disk, K3s ignores whom to join and whether to start a
+/// cluster, and so does the script. Source: docs.k3s.io, "High Availability Embedded etcd".
+fn wanted_here(machine: &Machine, job: &Job) -> Result<Installed, String> {
+    let mut wanted = wanted_k3s(job)?;
+    let kept = machine.k3s.installed.as_ref().filter(|_| machine.k3s.cluster.is_some());
+    if let (Some(is), Some(config)) = (kept, wanted.config.as_object_mut()) {
+        for key in ["cluster-init", "server"] {
+            match is.config.get(key) {
+                Some(value) => config.insert(key.to_owned(), value.clone()),
+                None => config.remove(key),
+            };
+        }
+        wanted.role.clone_from(&is.role);
+    }
+    Ok(wanted)
+}
+
+fn k3s_state(machine: &Machine, job: &Job, quorum: bool) -> Ended {
     let k3s = &machine.k3s;
     let installed = k3s.installed.as_ref();
-    let wanted = wanted_k3s(job);
+    let wanted = wanted_here(machine, job);
     let differs = matches!((installed, &wanted), (Some(is), Ok(wanted)) if is != wanted);
     let state = if differs { "differs" } else { k3s.word() };
     let why = match &k3s.phase {
@@ -73,7 +91,8 @@ fn k3s_state(machine: &Machine, job: &Job) -> Ended {
         ("state", state),
         ("version", installed.map_or("", |i| i.version.as_str())),
         ("binary_sha256", installed.map_or("", |i| i.sha256.as_str())),
-        ("ready", yes(k3s.phase == Phase::Running)),
+        ("ready", yes(k3s.phase == Phase::Running && quorum)),
+        ("datastore", yes(k3s.cluster.is_some())),
         ("why", why),
     ])
 }
@@ -121,17 +140,17 @@ impl Model {
             ("peers.sh", "apply") => self.set_peers(server, job),
             ("k3s.sh", "check") => match wanted_k3s(job) {
                 Err(why) => ended(10, &why),
-                Ok(_) => k3s_state(machine, job),
+                Ok(_) => self.k3s_told(server, job),
             },
             ("k3s.sh", "install") => self.k3s_install(server, job),
-            ("k3s.sh", "start") => match wanted_k3s(job) {
+            ("k3s.sh", "start") => match wanted_here(machine, job) {
                 Err(why) => ended(10, &why),
                 Ok(wanted) if machine.k3s.installed.as_ref() != Some(&wanted) => {
                     ended(10, "k3s.sh: not installed as wanted. Run install first")
                 }
                 Ok(_) => {
                     self.k3s_start(server);
-                    self.machines.get(&server).map_or_else(|| ended(1, "gone"), |m| k3s_state(m, job))
+                    self.k3s_told(server, job)
                 }
             },
             ("etcd.sh", "check") => self.etcd(server),
@@ -230,12 +249,17 @@ impl Model {
         self.look_for_strangers("node.peers.sh.apply", &named);
         state
     }
+    fn k3s_told(&self, server: i64, job: &Job) -> Ended {
+        let Some(machine) = self.machines.get(&server) else { return ended(1, "no such machine") };
+        let quorum = machine.k3s.cluster.as_ref().is_some_and(|uid| self.has_quorum(uid));
+        k3s_state(machine, job, quorum)
+    }
     fn k3s_install(&mut self, server: i64, job: &Job) -> Ended {
-        let wanted = match wanted_k3s(job) {
+        let Some(machine) = self.machines.get(&server) else { return ended(1, "no such machine") };
+        let wanted = match wanted_here(machine, job) {
             Ok(wanted) => wanted,
             Err(why) => return ended(10, &why),
         };
-        let Some(machine) = self.machines.get(&server) else { return ended(1, "no such machine") };
         let project = self.projects.get(machine.project);
         let shape = project.and_then(|p| p.servers.get(&server)).map_or("x86", |s| s.server_type.architecture.as_str());
         let architecture = if shape == "arm" { "arm64" } else { "amd64" };
@@ -246,10 +270,14 @@ impl Model {
         let Some(machine) = self.machines.get_mut(&server) else { return ended(1, "no such machine") };
         let at_work = matches!(machine.k3s.phase, Phase::Running | Phase::Starting(_));
         if at_work && machine.k3s.installed.as_ref() != Some(&wanted) {
-            return ended(10, "k3s.sh: K3s is running here and differs: an upgrade or a wipe is a step of its own");
+            if machine.k3s.cluster.is_some() {
+                return ended(10, "k3s.sh: K3s is running here and differs: an upgrade or a wipe is a step of its own");
+            }
+            // It only asks to join: nothing is lost with it.
+            machine.k3s.stop();
         }
         machine.k3s.installed = Some(wanted);
-        k3s_state(machine, job)
+        self.k3s_told(server, job)
     }
     /// SHA-256 of the K3s binary of this version, as the release's checksum file has it.
     pub fn release_digest(&self, version: &str, architecture: &str) -> String {
@@ -272,8 +300,12 @@ impl Model {
     fn etcd(&self, server: i64) -> Ended {
         let cluster =
             self.machines.get(&server).and_then(|m| m.k3s.cluster.as_ref()).and_then(|c| self.clusters.get(c));
-        let Some(cluster) = cluster.filter(|c| self.has_quorum(&c.uid)) else {
-            return output(&[("voters", "0"), ("learners", "0"), ("members", ""), ("why", "etcd does not answer")]);
+        let datastore = ("datastore", yes(cluster.is_some()));
+        // A learner does not answer this question: "rpc not supported for learner" (etcd, server/etcdserver/api/v3rpc).
+        let votes = |members: &BTreeMap<i64, Member>| members.get(&server).is_some_and(|m| !m.learner);
+        let Some(cluster) = cluster.filter(|c| self.has_quorum(&c.uid) && votes(&c.members)) else {
+            let why = ("why", "etcd does not answer");
+            return output(&[("voters", "0"), ("learners", "0"), ("members", ""), datastore, why]);
         };
         let words = |learner| if learner { "learner" } else { "voter" };
         let mut members: Vec<String> =
@@ -284,6 +316,7 @@ impl Model {
             ("voters", &voters.to_string()),
             ("learners", &(members.len() - voters).to_string()),
             ("members", &members.join(",")),
+            datastore,
         ])
     }
 }

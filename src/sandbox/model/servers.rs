@@ -195,6 +195,9 @@ impl Model {
     pub(super) fn server_gone(&mut self, project_index: usize, id: i64) {
         self.machine_off(id);
         self.machines.remove(&id);
+        // Where the last datastore of a cluster is gone, so is the cluster.
+        let machines = &self.machines;
+        self.clusters.retain(|uid, _| machines.values().any(|m| m.k3s.cluster.as_ref() == Some(uid)));
         let held = self.projects.get_mut(project_index).and_then(|p| p.servers.remove(&id));
         let Some(server) = held else { return };
         let mut freed: Vec<_> = server.private.iter().map(|p| p.address).collect();

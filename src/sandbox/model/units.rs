@@ -89,11 +89,19 @@ pub(super) fn ended(exit: i32, stderr: &str) -> Ended {
 
 impl Model {
     /// The host key that sshd at this address shows, for whoever gets that far.
+    /// Fault operation: `node.host_key`.
     pub fn host_key(&mut self, now: Duration, address: Ipv4Addr) -> Result<HostKey, NodeError> {
+        self.open_ssh(now, address)?;
+        if self.faults.take(Stage::Before, "node.host_key", &address.to_string()) == Some(FaultKind::StrangeKey) {
+            return Ok(HostKey::make(&mut self.random));
+        }
+        self.machine_at(address).map(|m| m.host_key.clone()).ok_or(NodeError::Silent)
+    }
+    fn open_ssh(&mut self, now: Duration, address: Ipv4Addr) -> Result<(), NodeError> {
         match self.reach(now, address, 22) {
             Reach::Silent => Err(NodeError::Silent),
             Reach::Refused => Err(NodeError::Refused),
-            Reach::Open => self.machine_at(address).map(|m| m.host_key.clone()).ok_or(NodeError::Silent),
+            Reach::Open => Ok(()),
         }
     }
     /// Logs in. The door has compared the host key before. Fault operation: `node.connect`.
@@ -104,7 +112,7 @@ impl Model {
         user: &str,
         public_key: &str,
     ) -> Result<Connection, NodeError> {
-        self.host_key(now, address)?;
+        self.open_ssh(now, address)?;
         match self.faults.take(Stage::Before, "node.connect", &address.to_string()) {
             Some(FaultKind::Down) => return Err(NodeError::Silent),
             Some(_) => return Err(NodeError::Dropped),

@@ -10,6 +10,15 @@ k3s_input() {
         CONFIG_JSON "{\"cluster-init\":true,\"token\":\"$TOKEN\",\"node-ip\":\"${5:-$IP}\",\"note\":\"${3:-}it's\"}" \
         TRAEFIK "$(printf 'kind: HelmChartConfig\nspec: {valuesContent: "a"}')"
 }
+WAL=/var/lib/rancher/k3s/server/db/etcd/member/wal
+# The same configuration for a node that joins another one instead of starting the cluster.
+joins_instead() {
+    local sha
+    sha=$(sha256sum "$ROOT/opt/relight/k3s-stand-in" | cut -d' ' -f1)
+    input VERSION v1.34.6+k3s1 SHA256 "$sha" URL file:///opt/relight/k3s-stand-in ROLE join SPEC s \
+        CONFIG_JSON "{\"server\":\"https://192.0.2.7:6443\",\"token\":\"$TOKEN\",\"node-ip\":\"$IP\",\"note\":\"other it's\"}" \
+        TRAEFIK "$(printf 'kind: HelmChartConfig\nspec: {valuesContent: "a"}')"
+}
 k3s_state() { run k3s.sh check && value state; }
 becomes() { [ "$(k3s_state)" = "$1" ]; }
 leftovers() { root 'ls -A /usr/local/bin /etc/rancher /etc/systemd/system/k3s.service 2>/dev/null | grep -i -e k3s -e relight'; }
@@ -74,7 +83,22 @@ case_k3s() {
     k3s_input "" "" "other "
     is "k3s: another configuration differs" "$(k3s_state)" differs
     run k3s.sh install
-    is "k3s: and is not changed under a running K3s" "$RC" 10
+    is "k3s: one that has joined nothing yet is stopped for it" "$RC/$(value state)/$(value datastore)" 0/installed/no
+    run k3s.sh start
+    k3s_input
+    root "mkdir -p $WAL"
+    run k3s.sh check
+    is "k3s: a datastore is seen" "$(value state)/$(value datastore)" differs/yes
+    run k3s.sh install
+    is "k3s: and the configuration is not changed under a running K3s that has one" "$RC" 10
+    k3s_input "" "" "other "
+    joins_instead
+    is "k3s: whom to join is settled where there is a datastore" "$(k3s_state)" running
+    root "rm -rf $WAL"
+    is "k3s: and only there" "$(k3s_state)" differs
+    k3s_input
+    run k3s.sh install
+    run k3s.sh start
     k3s_input "$nothing"
     is "k3s: another pinned binary differs" "$(k3s_state)" differs
     k3s_input
@@ -103,7 +127,7 @@ case_k3s() {
 # The gateway as etcd serves it: TLS, and only to a client with K3s' certificate.
 case_etcd() {
     run etcd.sh check
-    is "etcd: nobody yet" "$RC/$(value voters)" 0/0
+    is "etcd: nobody yet" "$RC/$(value voters)/$(value datastore)" 0/0/no
     cat >"$ROOT/opt/relight/gateway.py" <<'PY'
 import http.server, json, ssl
 class Gateway(http.server.BaseHTTPRequestHandler):

@@ -175,6 +175,9 @@ impl Cloud for DirectCloud {
         let order = order(spec);
         let made =
             self.change(permit, &target, &what, |model, now, caller| model.create_server(now, caller, &order)).await?;
+        for action in [made.action].into_iter().chain(made.next_actions) {
+            self.ended(&what, action).await.map_err(Error::branch_where_sold_out)?;
+        }
         Ok(server(made.server))
     }
     async fn update_server(&self, permit: &Permit, id: i64, name: &str, labels: &Labels) -> Result<()> {

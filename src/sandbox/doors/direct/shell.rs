@@ -78,6 +78,7 @@ impl DirectShell {
             }
             Ok(shown) if !host.host_keys.contains(&shown.public) => {
                 return Err(Error::fatal(format!("{what}: {at} shows a host key that is not expected"))
+                    .code("host_key")
                     .remedy("somebody else may have this address; nothing was sent to it"));
             }
             Ok(_) => {}
