@@ -271,6 +271,12 @@ async fn a_kind_that_no_definition_can_bring_ends_at_once(bench: Bench) {
     }
 }
 
+async fn what_k3s_brings_definitions_of_is_served(bench: Bench) {
+    let object = json!({"apiVersion": "traefik.io/v1alpha1", "kind": "Middleware",
+        "metadata": {"name": "m", "namespace": "default"}, "spec": {"compress": {}}});
+    assert_eq!(bench.apply(object).await.unwrap()["spec"], json!({"compress": {}}));
+}
+
 async fn lists_are_chosen_by_namespace_label_and_field(bench: Bench) {
     let nodes = Kind::new("v1", "Node");
     let all = bench.cluster.list(&bench.at, &nodes, &Scope::default()).await.unwrap();
@@ -381,6 +387,7 @@ both_doors!(
     a_misspelt_field_is_refused_with_its_path,
     a_value_that_no_api_server_takes_is_refused_with_its_path,
     a_kind_that_no_definition_can_bring_ends_at_once,
+    what_k3s_brings_definitions_of_is_served,
     lists_are_chosen_by_namespace_label_and_field,
     a_merge_patch_and_a_deletion_do_what_they_say,
     a_secrets_text_is_stored_as_base64,

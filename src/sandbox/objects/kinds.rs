@@ -101,6 +101,16 @@ const ROWS: &[Row] = &[
     ("helm.cattle.io/v1", "HelmChartConfig", "helmchartconfigs", "", true, "", false),
     ("k3s.cattle.io/v1", "Addon", "addons", "", true, "", false),
     ("k3s.cattle.io/v1", "ETCDSnapshotFile", "etcdsnapshotfiles", "", false, "status", false),
+    ("traefik.io/v1alpha1", "IngressRoute", "ingressroutes", "", true, "", false),
+    ("traefik.io/v1alpha1", "IngressRouteTCP", "ingressroutetcps", "", true, "", false),
+    ("traefik.io/v1alpha1", "IngressRouteUDP", "ingressrouteudps", "", true, "", false),
+    ("traefik.io/v1alpha1", "Middleware", "middlewares", "", true, "", false),
+    ("traefik.io/v1alpha1", "MiddlewareTCP", "middlewaretcps", "", true, "", false),
+    ("traefik.io/v1alpha1", "ServersTransport", "serverstransports", "", true, "", false),
+    ("traefik.io/v1alpha1", "ServersTransportTCP", "serverstransporttcps", "", true, "", false),
+    ("traefik.io/v1alpha1", "TLSOption", "tlsoptions", "", true, "", false),
+    ("traefik.io/v1alpha1", "TLSStore", "tlsstores", "", true, "", false),
+    ("traefik.io/v1alpha1", "TraefikService", "traefikservices", "", true, "", false),
 ];
 
 fn words(text: &str) -> Vec<String> {

@@ -48,6 +48,17 @@ pub(super) fn of_k3s(kind: &str) -> Option<Arc<Value>> {
         }
         "Addon" => texts("source checksum gvks"),
         "ETCDSnapshotFile" => return Some(Arc::new(free)),
+        // Traefik's definitions come with K3s' chart; what is in them is Traefik's to judge.
+        "IngressRoute"
+        | "IngressRouteTCP"
+        | "IngressRouteUDP"
+        | "Middleware"
+        | "MiddlewareTCP"
+        | "ServersTransport"
+        | "ServersTransportTCP"
+        | "TLSOption"
+        | "TLSStore"
+        | "TraefikService" => return Some(Arc::new(free)),
         _ => return None,
     };
     Some(Arc::new(json!({"type": "object", "properties": {
