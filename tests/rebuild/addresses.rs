@@ -35,6 +35,9 @@ impl Action for Drop {
     }
 }
 
+/// The name that a thing of the rehearsal has.
+const OF_THE_RUN: &str = "honeydue-r-abcdefghijkl-address";
+
 /// Whether a run of this mode may delete the address, with what was told.
 fn deletes(name: &str, mode: Mode) -> (bool, String) {
     let settings = settings();
@@ -43,7 +46,7 @@ fn deletes(name: &str, mode: Mode) -> (bool, String) {
     let cluster: Labels = [label(MANAGED_BY, "relight"), label(CLUSTER, &settings.cluster)].into();
     let mut of_the_run = cluster.clone();
     of_the_run.extend([label(RUN, "abcdefghijkl")]);
-    for (name, labels) in [("foreign", Labels::new()), ("cluster", cluster), ("run", of_the_run)] {
+    for (name, labels) in [("foreign", Labels::new()), ("cluster", cluster), (OF_THE_RUN, of_the_run)] {
         model.place_primary_ip("live", name, "nbg1", labels).unwrap();
     }
     let mut life = Life::around(model, settings);
@@ -79,5 +82,5 @@ fn an_address_that_is_not_the_clusters_is_never_deleted() {
 #[test]
 fn a_rehearsal_deletes_only_addresses_of_its_own_run() {
     assert!(!deletes("cluster", Mode::Rehearsal).0);
-    assert!(deletes("run", Mode::Rehearsal).0);
+    assert!(deletes(OF_THE_RUN, Mode::Rehearsal).0);
 }

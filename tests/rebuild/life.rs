@@ -72,7 +72,12 @@ pub struct Life {
     pub listener: Arc<dyn Listener>,
     /// How many times as often as relight itself this one looks at what is under way.
     pub often: u32,
+    /// What stands between the run and the outside.
+    pub between: Between,
 }
+
+/// Something that changes what a process sees of the outside.
+pub type Between = Arc<dyn Fn(World) -> World + Send + Sync>;
 
 /// A clock whose rests are shorter.
 struct Hasty(Arc<dyn Clock>, u32);
@@ -152,6 +157,7 @@ impl Life {
             secrets: Arc::new(GeneratedSecrets { seed: 1 }),
             listener: Arc::new(Deaf),
             often: 1,
+            between: Arc::new(|world| world),
             settings,
         }
     }
@@ -177,7 +183,7 @@ impl Life {
         let clock = self.sandbox.clock(wire);
         let cluster = self.sandbox.cluster(wire, &clock);
         let world = self.sandbox.world(wire, &clock, Outside { cluster, secrets: Arc::clone(&self.secrets), person });
-        let world = World { clock: Arc::new(Hasty(world.clock.clone(), self.often)), ..world };
+        let world = (self.between)(World { clock: Arc::new(Hasty(world.clock.clone(), self.often)), ..world });
         let opened =
             Journal::open(&self.id.id, world.files.clone(), world.clock.clone(), Arc::clone(&self.listener)).await;
         let (journal, reading) = match opened {
