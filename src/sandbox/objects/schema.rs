@@ -47,9 +47,9 @@ pub(super) fn of_k3s(kind: &str) -> Option<Arc<Value>> {
             p
         }
         "Addon" => texts("source checksum gvks"),
-        "ETCDSnapshotFile" => return Some(Arc::new(free)),
-        // Traefik's definitions come with K3s' chart; what is in them is Traefik's to judge.
-        "IngressRoute"
+        // Traefik's definitions come with K3s' chart; what is in its objects is Traefik's to judge.
+        "ETCDSnapshotFile"
+        | "IngressRoute"
         | "IngressRouteTCP"
         | "IngressRouteUDP"
         | "Middleware"
