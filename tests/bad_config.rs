@@ -69,10 +69,16 @@ struct Mistake {
 }
 
 /// The directory of a configuration, with the files that [`GOOD`] names.
+/// The least that Kubernetes takes as a Deployment's.
+const SPEC: &str = "{ selector: { matchLabels: { a: b } }, template: { metadata: { labels: { a: b } }, spec: { containers: [{ name: c, image: 'a:1' }] } } }";
+
 fn directory() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
-    let workload =
-        |name| format!("apiVersion: apps/v1\nkind: Deployment\nmetadata: {{ name: {name}, namespace: demo }}\n---\n");
+    let workload = |name| {
+        format!(
+            "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{ name: {name}, namespace: demo }}\nspec: {SPEC}\n---\n"
+        )
+    };
     fs::create_dir(dir.path().join("manifests")).unwrap();
     fs::write(dir.path().join("manifests/traefik.yaml"), TRAEFIK).unwrap();
     let namespace = "apiVersion: v1\nkind: Namespace\nmetadata: { name: demo }\n";
@@ -182,7 +188,8 @@ fn said_of_manifests(files: &[(&str, &str)], external: &str) -> Vec<String> {
 /// A Deployment whose pod stands from line 7 on, indented by six.
 fn deployment(pod: &str) -> String {
     let head = "apiVersion: apps/v1\nkind: Deployment\nmetadata: { name: web, namespace: demo }\nspec:\n  template:\n    spec:\n";
-    format!("{head}{pod}\n")
+    let tail = "    metadata: { labels: { app: web } }\n  selector: { matchLabels: { app: web } }\n";
+    format!("{head}{pod}\n{tail}")
 }
 
 #[test]
@@ -204,8 +211,8 @@ fn a_malformed_document_ends_its_file_and_no_other() {
 
 #[test]
 fn an_object_stands_once_whatever_list_or_version_it_is_in() {
-    let list = "apiVersion: v1\nkind: List\nitems:\n- apiVersion: apps/v1\n  kind: Deployment\n  metadata: { name: web, namespace: demo }\n";
-    let files = [("a.yaml", list), ("b.yaml", &deployment("      containers: []"))];
+    let list = format!("apiVersion: v1\nkind: List\nitems:\n- apiVersion: apps/v1\n  kind: Deployment\n  metadata: {{ name: web, namespace: demo }}\n  spec: {SPEC}\n");
+    let files = [("a.yaml", list.as_str()), ("b.yaml", &deployment("      containers: [{ name: c, image: 'a:1' }]"))];
     assert_eq!(said_of_manifests(&files[..1], ""), Vec::<String>::new());
     let lines = said_of_manifests(&files, "");
     assert_eq!(lines.len(), 1, "{lines:?}");
@@ -218,7 +225,7 @@ fn an_object_stands_once_whatever_list_or_version_it_is_in() {
 
 #[test]
 fn a_namespace_is_made_by_a_manifest() {
-    let text = deployment("      containers: []").replace("demo", "dmeo");
+    let text = deployment("      containers: [{ name: c, image: 'a:1' }]").replace("demo", "dmeo");
     let line = "a.yaml:3:35: Deployment dmeo/web: nothing makes the namespace \"dmeo\"; did you mean \"demo\"?";
     assert_eq!(said_of_manifests(&[("a.yaml", &text)], ""), [line]);
 }
@@ -296,7 +303,7 @@ fn every_secret_and_config_map_that_is_wanted_is_there() {
         "a.yaml:16:64: Deployment demo/web wants ConfigMap demo/conf, which nothing provides; add a manifest for it, or \"ConfigMap demo/conf\" to manifests.external",
     ];
     assert_eq!(said_of_manifests(&[("a.yaml", &text)], ""), lines);
-    let conf = "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: conf, namespace: demo }\ndata: { x: y }\n";
+    let conf = "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: conf, namespace: demo }\ndata: { x: text }\n";
     let rest = said_of_manifests(&[("a.yaml", &text), ("b.yaml", conf)], "Secret demo/tls, Secret demo/nobody");
     assert_eq!(rest, lines[3..4]);
 }

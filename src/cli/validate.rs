@@ -11,10 +11,7 @@ use crate::playbook::Source;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
-mod pods;
-mod references;
 mod scripts;
-mod shape;
 
 /// What is there, where nothing is wrong with it.
 struct Seen {
@@ -88,19 +85,15 @@ fn playbook(own: Option<&Path>, source: &Source, name: &str, settings: &Settings
     steps
 }
 
-/// How many objects there are. Each is judged by itself, even where they do not fit together.
+/// How many objects there are.
 fn manifests(settings: &Settings, problems: &mut Problems) -> usize {
-    if let Err(found) = config::manifests(settings) {
-        problems.0.extend(found.0);
+    match config::manifests(settings) {
+        Ok(all) => all.len(),
+        Err(found) => {
+            problems.0.extend(found.0);
+            0
+        }
     }
-    // What cannot be read was told just now.
-    let Ok(all) = config::written(settings) else { return 0 };
-    for one in &all {
-        shape::check(one, &mut problems.0);
-        pods::check(one, settings, &mut problems.0);
-    }
-    references::check(&all, settings, &mut problems.0);
-    all.len()
 }
 
 /// Where a playbook or script lies: in the directory of `--steps`, else in the binary.

@@ -9,14 +9,21 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+mod classes;
+mod fields;
 mod images;
 mod inward;
+mod judge;
+pub(super) mod kinds;
 pub(super) mod namespaces;
+mod pods;
+mod ports;
 mod provided;
+mod references;
 mod traefik;
 mod written;
 
-pub use written::{written, Written};
+use written::Written;
 
 /// One Kubernetes object of a manifest.
 #[derive(Debug, Clone, PartialEq)]
@@ -72,8 +79,8 @@ pub(super) struct Document {
 }
 
 /// Reads every manifest that the settings name, in the order of the paths, and checks them together: each object is named,
-/// none stands twice, its namespace is made, images are pinned, and every Secret and ConfigMap that a workload wants is there. Traefik's file is
-/// checked too, though it is not among the manifests.
+/// none stands twice, images are pinned, and all of it is what Kubernetes would take and what would work there. Traefik's file
+/// is checked too, though it is not among the manifests.
 ///
 /// Within a file the first malformed document ends the reading. What cannot be read is reported first, for all files together:
 /// only a whole set of manifests tells what is missing in it. Then everything else, together.
@@ -85,13 +92,12 @@ pub fn manifests(settings: &Settings) -> Result<Vec<Manifest>, Problems> {
     for document in &documents {
         images::check(document, &mut problems);
     }
-    namespaces::check(&documents, &mut problems);
-    provided::check(&documents, settings, &mut problems);
+    let written: Vec<Written<'_>> = documents.iter().map(Written::of).collect();
+    judge::check(&documents, &written, settings, &mut problems);
     traefik::check(settings, &mut problems);
-    let manifests = documents
-        .iter()
-        .map(|d| Manifest { file: d.file.clone(), line: d.yaml.place.line, object: d.yaml.to_json() })
-        .collect();
+    let of =
+        |(d, w): (&Document, Written<'_>)| Manifest { file: d.file.clone(), line: d.yaml.place.line, object: w.object };
+    let manifests = documents.iter().zip(written).map(of).collect();
     let manifests = problems.or(manifests)?;
     Ok(match &settings.manifests.inward {
         Some(held) => inward::inward(manifests, held),

@@ -1,6 +1,7 @@
 //! `relight.yaml` read into validated [`Settings`]. Parsing and checking only: nothing here looks at the outside but the files
 //! that the configuration names.
 
+pub mod kubernetes;
 mod load;
 mod manifests;
 mod problem;
@@ -15,7 +16,7 @@ mod validate;
 mod yaml;
 
 pub use load::load;
-pub use manifests::{manifests, written, Manifest, ReadOnce, Written};
+pub use manifests::{manifests, Manifest, ReadOnce};
 pub use problem::{known, nearest, Place, Problem, Problems};
 pub use record::differences;
 pub use rehearsed::{Differs, Rehearsed};

@@ -176,8 +176,9 @@ pub struct ManifestSettings {
     pub paths: Vec<PathBuf>,
     /// Workloads by name; each waits until the one before is ready.
     pub order: Vec<String>,
-    /// What something else provides: `Kind namespace/name`, of a Secret, `ConfigMap`, Service, `ServiceAccount` or
-    /// `PersistentVolumeClaim`.
+    /// What something else provides: `Kind namespace/name`, of a Secret, `ConfigMap`, Service, `ServiceAccount`,
+    /// `PersistentVolumeClaim` or Role; `Kind name`, of a `ClusterRole`, `StorageClass`, `IngressClass`, `PriorityClass` or
+    /// `CustomResourceDefinition`.
     pub external: Vec<String>,
     /// In a rehearsal: the workloads that stay at zero; nothing else may act on the outside either.
     pub inward: Option<Vec<String>>,

@@ -33,12 +33,7 @@ pub(super) fn settings(checks: &mut Checks, raw: RawSettings) -> Settings {
     let k3s = checks.k3s(raw.k3s, &cloud.network);
     let names: Vec<At<String>> = raw.secrets.0.iter().map(|(name, _)| name.clone()).collect();
     let secrets = checks.secrets(raw.secrets);
-    let manifests = checks.manifests(
-        raw.manifests,
-        k3s.traefik.as_ref().map(|file| file.path.as_path()),
-        raw.rehearsal.as_ref(),
-        &names,
-    );
+    let manifests = checks.manifests(raw.manifests, &k3s, raw.rehearsal.as_ref(), &names);
     let dns = checks.dns(raw.dns);
     let health = checks.health(raw.health, &dns.hosts);
     let rehearsal = raw.rehearsal.map(|r| checks.rehearsal(r, &secrets)).unwrap_or_default();

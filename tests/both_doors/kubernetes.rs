@@ -246,6 +246,37 @@ async fn a_misspelt_field_is_refused_with_its_path(bench: Bench) {
     assert!(error.what.contains("metadata.lables"), "{}", error.what);
 }
 
+async fn a_value_that_no_api_server_takes_is_refused_with_its_path(bench: Bench) {
+    let claim = |mode: &str, storage: &str| {
+        json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "c", "namespace": "default"},
+            "spec": {"accessModes": [mode], "resources": {"requests": {"storage": storage}}}})
+    };
+    for (object, path) in [
+        (claim("ReadWriteOne", "1Gi"), "spec.accessModes[0]"),
+        (claim("ReadWriteOnce", "two"), "spec.resources.requests.storage"),
+    ] {
+        let error = bench.apply(object).await.unwrap_err();
+        assert_eq!((error.class, error.is("Invalid")), (Class::Fatal, true), "{error:?}");
+        assert!(error.what.contains(path), "{}", error.what);
+    }
+    bench.apply(claim("ReadWriteOnce", "1Gi")).await.unwrap();
+}
+
+async fn a_kind_that_no_definition_can_bring_ends_at_once(bench: Bench) {
+    for (version, kind) in [("policy/v1", "PodDisruptionBudge"), ("apps/v2", "Deployment")] {
+        let object = json!({"apiVersion": version, "kind": kind, "metadata": {"name": "x", "namespace": "default"}});
+        let error = bench.apply(object).await.unwrap_err();
+        assert_eq!((error.class, error.is("KindNotServed")), (Class::Fatal, true), "{error:?}");
+        assert!(error.what.contains(kind) && !error.remedy.is_empty(), "{error:?}");
+    }
+}
+
+async fn what_k3s_brings_definitions_of_is_served(bench: Bench) {
+    let object = json!({"apiVersion": "traefik.io/v1alpha1", "kind": "Middleware",
+        "metadata": {"name": "m", "namespace": "default"}, "spec": {"compress": {}}});
+    assert_eq!(bench.apply(object).await.unwrap()["spec"], json!({"compress": {}}));
+}
+
 async fn lists_are_chosen_by_namespace_label_and_field(bench: Bench) {
     let nodes = Kind::new("v1", "Node");
     let all = bench.cluster.list(&bench.at, &nodes, &Scope::default()).await.unwrap();
@@ -354,6 +385,9 @@ both_doors!(
     what_does_not_exist_is_none_and_nothing,
     a_kind_is_found_as_soon_as_its_definition_is_applied,
     a_misspelt_field_is_refused_with_its_path,
+    a_value_that_no_api_server_takes_is_refused_with_its_path,
+    a_kind_that_no_definition_can_bring_ends_at_once,
+    what_k3s_brings_definitions_of_is_served,
     lists_are_chosen_by_namespace_label_and_field,
     a_merge_patch_and_a_deletion_do_what_they_say,
     a_secrets_text_is_stored_as_base64,

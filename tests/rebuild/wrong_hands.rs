@@ -255,6 +255,32 @@ fn an_image_named_latest_is_refused_with_its_file_and_line() {
 }
 
 #[test]
+fn a_manifest_that_kubernetes_would_refuse_is_refused_before_it() {
+    for (file, old, new, words) in [
+        ("redis.yaml", "type: Recreate", "type: Recrate", ["did you mean \"Recreate\"?", "redis.yaml:"]),
+        ("api.yaml", "cpu: 250m", "cpu: 100x", ["\"100x\" is no quantity", "api.yaml:"]),
+        (
+            "network.yaml",
+            "kind: NetworkPolicy",
+            "kind: NetworkPolcy",
+            ["did you mean \"NetworkPolicy\"?", "network.yaml:"],
+        ),
+        (
+            "redis.yaml",
+            "storageClassName: local-path",
+            "storageClassName: local",
+            ["wants StorageClass", "redis.yaml:"],
+        ),
+        ("admin.yaml", "replicas: 1", "replicaz: 1", ["did you mean \"replicas\"?", "admin.yaml:"]),
+    ] {
+        let base = manifests_with(file, old, new);
+        let mut life = lost();
+        life.settings.base = base.path().to_owned();
+        refused(&life, &["preflight", words[0], words[1]]);
+    }
+}
+
+#[test]
 fn a_manifest_that_has_been_broken_since_the_run_was_planned_is_refused() {
     let base = manifests_with("worker.yaml", "kind: Deployment", "kind: Deployment\n  : [");
     let mut life = lost();

@@ -1,31 +1,22 @@
-//! Manifests as they are written, for whoever finds a mistake in one and has to say where it is.
+//! Objects as they are written, for whoever finds a mistake in one and has to say where it is.
 
-use super::super::problem::{Place, Problem, Problems};
-use super::super::settings::Settings;
+use super::super::problem::{Place, Problem};
 use super::super::yaml::Yaml;
 use super::Document;
 use serde_json::Value;
 use std::fmt;
-use std::path::PathBuf;
 
 /// One object of a manifest, and the places of everything in it.
-pub struct Written {
-    /// The file it stands in.
-    pub file: PathBuf,
+pub(super) struct Written<'a> {
     /// The object as the API has it.
     pub object: Value,
-    document: Document,
+    document: &'a Document,
 }
 
-/// Reads every manifest that the settings name, as [`manifests`](super::manifests) does, and compares nothing.
-pub fn written(settings: &Settings) -> Result<Vec<Written>, Problems> {
-    let traefik = settings.k3s.traefik.as_ref().map(|file| file.path.as_path());
-    let documents = super::read(&settings.base, &settings.manifests, traefik)?;
-    let one = |document: Document| Written { file: document.file.clone(), object: document.yaml.to_json(), document };
-    Ok(documents.into_iter().map(one).collect())
-}
-
-impl Written {
+impl<'a> Written<'a> {
+    pub fn of(document: &'a Document) -> Self {
+        Self { object: document.yaml.to_json(), document }
+    }
     /// Its namespace, as kubectl has it: `default` where none is written.
     pub fn namespace(&self) -> &str {
         self.document.namespace()
@@ -42,6 +33,15 @@ impl Written {
     pub fn full(&self) -> String {
         format!("{}/{}", self.namespace(), self.name())
     }
+    /// The text at a path.
+    pub fn text(&self, path: &str) -> Option<&str> {
+        let (mut here, mut left) = (&self.document.yaml, path);
+        while !left.is_empty() {
+            let (_, value, rest) = step(here, left.trim_start_matches('.'))?;
+            (here, left) = (value, rest);
+        }
+        here.text()
+    }
     /// A mistake at the value of this path (`spec.rules[0].host`), or at the innermost part of the path that is there.
     pub fn problem(&self, path: &str, what: impl AsRef<str>, remedy: impl Into<String>) -> Problem {
         self.at(self.find(path).1, what.as_ref(), remedy.into())
@@ -51,7 +51,7 @@ impl Written {
         self.at(self.find(path).0, what.as_ref(), remedy.into())
     }
     fn at(&self, Place { line, column }: Place, what: &str, remedy: String) -> Problem {
-        Problem { file: self.file.clone(), line, column, what: format!("{self}: {what}"), remedy }
+        Problem { file: self.document.file.clone(), line, column, what: format!("{self}: {what}"), remedy }
     }
     /// Places of the key and of the value at a path.
     fn find(&self, path: &str) -> (Place, Place) {
@@ -79,7 +79,7 @@ fn step<'a, 'b>(yaml: &'a Yaml, path: &'b str) -> Option<(Place, &'a Yaml, &'b s
     fitting.min_by_key(|(_, _, rest)| rest.len())
 }
 
-impl fmt::Display for Written {
+impl fmt::Display for Written<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.document.fmt(f)
     }
@@ -95,7 +95,7 @@ mod tests {
         let text = "kind: A\nspec:\n  list:\n    - { a.b/c: 1, a: 2 }\n";
         let yaml = Yaml::documents(Path::new("m.yaml"), text).unwrap().remove(0);
         let document = Document { file: "m.yaml".into(), yaml };
-        let written = Written { file: "m.yaml".into(), object: document.yaml.to_json(), document };
+        let written = Written::of(&document);
         let places = |path| {
             let (key, value) = written.find(path);
             ((key.line, key.column), (value.line, value.column))

@@ -139,8 +139,9 @@ pub(in super::super) struct RawManifests {
     /// Workloads by name, each of which waits until the one before is ready. Everything else is ordered by kind.
     #[serde(default)]
     pub order: Vec<At<String>>,
-    /// What something else provides: `Kind namespace/name`, of a Secret, ConfigMap, Service, ServiceAccount or
-    /// PersistentVolumeClaim.
+    /// What something else provides: `Kind namespace/name`, of a Secret, ConfigMap, Service, ServiceAccount,
+    /// PersistentVolumeClaim or Role; `Kind name`, of a ClusterRole, StorageClass, IngressClass, PriorityClass or
+    /// CustomResourceDefinition.
     #[serde(default)]
     pub external: Vec<At<String>>,
 }

@@ -1,21 +1,24 @@
 //! What is applied: the files named exist, and the workloads named are in them.
 
 use super::super::manifests::ReadOnce;
-use super::super::manifests::{namespaces, read, workload_names};
+use super::super::manifests::{kinds, namespaces, read, workload_names};
 use super::super::problem::known;
 use super::super::raw::{At, RawManifests, RawRehearsal};
-use super::super::settings::ManifestSettings;
+use super::super::settings::{K3sSettings, ManifestSettings};
 use super::{resolved, Checks};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-/// Kinds that something else may provide.
-const EXTERNAL: [&str; 5] = ["Secret", "ConfigMap", "Service", "ServiceAccount", "PersistentVolumeClaim"];
+/// Kinds that something else may provide, in a namespace.
+const EXTERNAL: [&str; 6] = ["Secret", "ConfigMap", "Service", "ServiceAccount", "PersistentVolumeClaim", "Role"];
+/// The same of the whole cluster.
+const OF_CLUSTER: [&str; 5] =
+    ["ClusterRole", "StorageClass", "IngressClass", "PriorityClass", "CustomResourceDefinition"];
 
 impl Checks {
     pub(super) fn manifests(
         &mut self,
         raw: RawManifests,
-        traefik: Option<&Path>,
+        k3s: &K3sSettings,
         rehearsal: Option<&RawRehearsal>,
         secrets: &[At<String>],
     ) -> ManifestSettings {
@@ -32,15 +35,14 @@ impl Checks {
         self.unique("workload", raw.order.iter().map(|o| (o.value.as_str(), o.place)));
         for external in &raw.external {
             let (kind, name) = external.value.split_once(' ').unwrap_or_default();
+            let of_cluster = OF_CLUSTER.contains(&kind) && !name.is_empty() && !name.contains('/');
             if EXTERNAL.contains(&kind) {
                 self.object_name(name, external.place, "manifests.external:");
-            } else {
+            } else if !of_cluster {
                 let what = format!("manifests.external: \"{}\" names nothing that can be declared", external.value);
-                self.add(
-                    external.place,
-                    what,
-                    format!("write Kind namespace/name; kinds are: {}", EXTERNAL.join(", ")),
-                );
+                let (homed, wide) = (EXTERNAL.join(", "), OF_CLUSTER.join(", "));
+                let remedy = format!("write Kind namespace/name of {homed}, or Kind name of {wide}");
+                self.add(external.place, what, remedy);
             }
         }
         let plain = |list: Vec<At<String>>| list.into_iter().map(|v| v.value).collect();
@@ -55,21 +57,18 @@ impl Checks {
             read: ReadOnce::default(),
         };
         if all_there {
-            self.found(&settings, traefik, &named, secrets);
+            self.found(&settings, k3s, &named, secrets);
         }
         settings
     }
 
     /// The workloads named and the Secrets' namespaces must be in the manifests. Where one cannot be read this cannot be told;
-    /// [`manifests`](crate::config::manifests()) says so.
-    fn found(
-        &mut self,
-        settings: &ManifestSettings,
-        traefik: Option<&Path>,
-        named: &[At<String>],
-        secrets: &[At<String>],
-    ) {
+    /// [`manifests`](crate::config::manifests()) says so. Where a kind is misspelt it may be why one is missing: then the kind is
+    /// told instead.
+    fn found(&mut self, settings: &ManifestSettings, k3s: &K3sSettings, named: &[At<String>], secrets: &[At<String>]) {
+        let traefik = k3s.traefik.as_ref().map(|file| file.path.as_path());
         let Ok(documents) = read(&self.base, settings, traefik) else { return };
+        let before = self.problems.0.len();
         let there = workload_names(&documents);
         for name in named.iter().filter(|n| !there.contains(&n.value.as_str())) {
             let what = format!("no manifest has a workload \"{}\"", name.value);
@@ -82,6 +81,11 @@ impl Checks {
                 let what = format!("secret \"{}\": nothing makes the namespace \"{namespace}\"", secret.value);
                 self.add(secret.place, what, namespaces::remedy(namespace, &made));
             }
+        }
+        let misspelt = kinds::check(&documents, &settings.external, &k3s.version);
+        if self.problems.0.len() > before && !misspelt.is_empty() {
+            self.problems.0.truncate(before);
+            self.problems.0.extend(misspelt);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::connect::{Connection, KubeApi};
 use super::errors::classed;
+use crate::config::kubernetes::never_served;
 use crate::world::{ApiAt, Cluster, Error, Kind, Permit, Result, Scope, Target, FIELD_MANAGER};
 use async_trait::async_trait;
 use http::{header, Method, Request};
@@ -38,10 +39,15 @@ fn doing(verb: &str, kind: &str, namespace: Option<&str>, name: &str) -> String 
     format!("{verb} {kind} {place}{name}")
 }
 
+/// No definition ever brings what would be the server's own; anything else may come with one that is applied by now.
 fn kind_missing(doing: &str, kind: &Kind) -> Error {
-    Error::transient(format!("{doing}: the API server does not serve {} {}", kind.api_version, kind.kind))
-        .remedy("its CustomResourceDefinition is applied first")
-        .code("KindNotServed")
+    let what = format!("{doing}: the API server does not serve {} {}", kind.api_version, kind.kind);
+    let error = if never_served(&kind.api_version, &kind.kind) {
+        Error::fatal(what).remedy("correct the object's apiVersion or kind, then `relight resume`")
+    } else {
+        Error::transient(what).remedy("its CustomResourceDefinition is applied first")
+    };
+    error.code("KindNotServed")
 }
 
 impl KubeApi {

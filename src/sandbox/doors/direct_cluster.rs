@@ -1,6 +1,7 @@
 //! The direct door to the sandbox's Kubernetes: [`Cluster`] on the objects themselves, under tokio's (virtual) time.
 
 use super::kubernetes::{Api, KubernetesBackend};
+use crate::config::kubernetes::never_served;
 use crate::sandbox::objects::{Failure, Named, Objects, PatchKind, Selection, Writer};
 use crate::world::{ApiAt, Cluster, Error, Kind, Permit, Refusal, Result, Scope, Target, FIELD_MANAGER};
 use async_trait::async_trait;
@@ -79,10 +80,15 @@ fn doing(verb: &str, kind: &str, namespace: Option<&str>, name: &str) -> String 
     format!("{verb} {kind} {place}{name}")
 }
 
+/// No definition ever brings what would be the server's own; anything else may come with one that is applied by now.
 fn kind_missing(doing: &str, kind: &Kind) -> Error {
-    Error::transient(format!("{doing}: the API server does not serve {} {}", kind.api_version, kind.kind))
-        .remedy("its CustomResourceDefinition is applied first")
-        .code("KindNotServed")
+    let what = format!("{doing}: the API server does not serve {} {}", kind.api_version, kind.kind);
+    let error = if never_served(&kind.api_version, &kind.kind) {
+        Error::fatal(what).remedy("correct the object's apiVersion or kind, then `relight resume`")
+    } else {
+        Error::transient(what).remedy("its CustomResourceDefinition is applied first")
+    };
+    error.code("KindNotServed")
 }
 
 #[async_trait]

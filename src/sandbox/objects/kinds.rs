@@ -1,5 +1,6 @@
 //! The kinds that the API server serves: the built-in ones, K3s' own, and those of established CustomResourceDefinitions.
 
+pub use crate::config::kubernetes::split_api_version;
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -100,15 +101,20 @@ const ROWS: &[Row] = &[
     ("helm.cattle.io/v1", "HelmChartConfig", "helmchartconfigs", "", true, "", false),
     ("k3s.cattle.io/v1", "Addon", "addons", "", true, "", false),
     ("k3s.cattle.io/v1", "ETCDSnapshotFile", "etcdsnapshotfiles", "", false, "status", false),
+    ("traefik.io/v1alpha1", "IngressRoute", "ingressroutes", "", true, "", false),
+    ("traefik.io/v1alpha1", "IngressRouteTCP", "ingressroutetcps", "", true, "", false),
+    ("traefik.io/v1alpha1", "IngressRouteUDP", "ingressrouteudps", "", true, "", false),
+    ("traefik.io/v1alpha1", "Middleware", "middlewares", "", true, "", false),
+    ("traefik.io/v1alpha1", "MiddlewareTCP", "middlewaretcps", "", true, "", false),
+    ("traefik.io/v1alpha1", "ServersTransport", "serverstransports", "", true, "", false),
+    ("traefik.io/v1alpha1", "ServersTransportTCP", "serverstransporttcps", "", true, "", false),
+    ("traefik.io/v1alpha1", "TLSOption", "tlsoptions", "", true, "", false),
+    ("traefik.io/v1alpha1", "TLSStore", "tlsstores", "", true, "", false),
+    ("traefik.io/v1alpha1", "TraefikService", "traefikservices", "", true, "", false),
 ];
 
 fn words(text: &str) -> Vec<String> {
     text.split_whitespace().map(str::to_owned).collect()
-}
-
-/// Group and version of an `apiVersion`.
-pub fn split_api_version(api_version: &str) -> (&str, &str) {
-    api_version.split_once('/').unwrap_or(("", api_version))
 }
 
 /// What is served before any CustomResourceDefinition is made. The resource names, short names and subresources are those that

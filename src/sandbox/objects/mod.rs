@@ -2,7 +2,7 @@
 //!
 //! It knows the time only by being told, holds no lock, starts no task. [`Objects`] is the whole of it; [`Objects::answer`] is the
 //! HTTP API as a function, which the network door only carries. To add a kind: a row in `kinds.rs`, its schema in
-//! `data/reduce-openapi.py`; a controller is one file in `control`.
+//! `config/kubernetes/data/reduce-openapi.py`; a controller is one file in `control`.
 
 mod answer;
 mod apply;
@@ -35,5 +35,4 @@ pub use machines::NodeView;
 pub use pace::{Pace, Startup};
 pub use requests::{Named, PatchKind, Writer};
 pub use store::{Change, Objects};
-pub use validate::{described, selects, Shape, Unknown};
 pub use watch::Watch;

@@ -1,92 +1,16 @@
 //! What the API server checks before it stores: known fields, types, required fields, names, and what may not change.
 
 use super::failure::Failure;
-use super::kinds::{self, Served};
-use super::read::{name, text};
+use super::kinds::Served;
+use super::read::name;
 use super::schema::Schema;
 use super::selector::Labels;
-use crate::config::nearest;
+use crate::config::kubernetes::{invalid, shape};
 use serde_json::{json, Value};
 
-/// What is wrong with an object's shape.
-#[derive(Debug, Default)]
-pub struct Shape {
-    /// Fields that the schema has not.
-    pub unknown: Vec<Unknown>,
-    /// Path and what was expected.
-    pub mistyped: Vec<(String, String)>,
-    /// Paths of required fields that are missing.
-    pub missing: Vec<String>,
-}
-
-/// A field that the schema has not.
-#[derive(Debug)]
-pub struct Unknown {
-    /// `spec.replicaz`.
-    pub path: String,
-    /// The field that is most likely meant.
-    pub meant: Option<String>,
-}
-
-/// What is wrong with the shape of an object as it is written; `None` for a kind that the description of Kubernetes does not have.
-pub fn described(object: &Value) -> Option<Shape> {
-    let (group, version) = kinds::split_api_version(text(object, "/apiVersion"));
-    let (_, schema) = super::schema::of_kind(group, version, text(object, "/kind"))?;
-    let mut found = shape(object, Schema::described(schema));
-    // The status is the controllers' own.
-    found.missing.retain(|path| !path.starts_with("status"));
-    Some(found)
-}
-
 /// Whether a label selector selects the objects that this template makes. An empty one selects nothing that anybody meant.
-pub fn selects(selector: &Value, template: &Value) -> bool {
+fn selects(selector: &Value, template: &Value) -> bool {
     selector.as_object().is_some_and(|s| !s.is_empty()) && Labels::of(selector).matches(template)
-}
-
-/// Compares an object with its kind's schema.
-pub fn shape(object: &Value, schema: Schema<'_>) -> Shape {
-    let mut found = Shape::default();
-    walk(object, schema, "", true, &mut found);
-    found
-}
-
-fn walk(value: &Value, schema: Schema<'_>, path: &str, top: bool, found: &mut Shape) {
-    let fits = match schema.type_name() {
-        Some("object") => value.is_object(),
-        Some("array") => value.is_array(),
-        Some("string") => value.is_string(),
-        Some("boolean") => value.is_boolean(),
-        Some("integer") => value.is_i64() || value.is_u64(),
-        Some("number") => value.is_number(),
-        _ => true,
-    };
-    if !fits && !value.is_null() {
-        found.mistyped.push((path.to_owned(), schema.type_name().unwrap_or_default().to_owned()));
-        return;
-    }
-    match value {
-        Value::Object(map) => {
-            for (field, inner) in map {
-                let here = if path.is_empty() { field.clone() } else { format!("{path}.{field}") };
-                match schema.field(field, top) {
-                    Some((below, _)) => walk(inner, below, &here, false, found),
-                    None => {
-                        let meant = nearest(field, schema.names()).map(str::to_owned);
-                        found.unknown.push(Unknown { path: here, meant });
-                    }
-                }
-            }
-            for field in schema.required().filter(|f| !map.contains_key(*f)) {
-                found.missing.push(if path.is_empty() { field.to_owned() } else { format!("{path}.{field}") });
-            }
-        }
-        Value::Array(items) => {
-            for (at, inner) in items.iter().enumerate() {
-                walk(inner, schema.items(), &format!("{path}[{at}]"), false, found);
-            }
-        }
-        _ => {}
-    }
 }
 
 /// Refuses what does not decode: wrong types always, unknown fields where the caller asked for strictness.
@@ -185,12 +109,9 @@ pub fn valid(served: &Served, before: Option<&Value>, after: &Value) -> Result<(
                 "Invalid value: `selector` does not match template `labels`".into(),
             ));
         }
-        if text(after, "/spec/strategy/type") == "Recreate" && after.pointer("/spec/strategy/rollingUpdate").is_some() {
-            causes.push((
-                "spec.strategy.rollingUpdate".into(),
-                "Forbidden: may not be specified when strategy `type` is 'Recreate'".into(),
-            ));
-        }
+    }
+    if served.schema.is_none() {
+        causes.extend(invalid(after).into_iter().map(|i| (i.path, format!("Invalid value: {}; {}", i.what, i.remedy))));
     }
     if causes.is_empty() {
         return Ok(());

@@ -29,7 +29,7 @@ for root in sys.argv[1:]:
             messages[f"{package}.{name}"] = fields
 
 here = pathlib.Path(__file__).parent
-schemas = json.loads((here / "openapi.json").read_text())["schemas"]
+schemas = json.loads((here / "../../../config/kubernetes/data/openapi.json").read_text())["schemas"]
 todo = EXTRA + [n.replace("io.k8s.", "k8s.io.", 1) for n, s in schemas.items() if "x-kubernetes-group-version-kind" in s]
 kept = {}
 while todo:

@@ -1,8 +1,10 @@
 //! What the objects name: Services, accounts, volumes, hosts and Secrets must be there, and be there once. (That Secrets and
 //! ConfigMaps are there is held wherever the manifests are read.)
 
-use super::pods;
-use crate::config::{nearest, Problem, Settings, Written};
+use super::super::kubernetes::pod_path;
+use super::super::problem::{nearest, Problem};
+use super::super::settings::Settings;
+use super::{pods, Written};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -14,10 +16,10 @@ const SYSTEM: &str = "kube-system";
 
 /// Everything that can be named: by kind and `namespace/name`, with the object where a manifest makes it.
 struct There<'a> {
-    all: BTreeMap<(&'a str, String), Option<&'a Written>>,
+    all: BTreeMap<(&'a str, String), Option<&'a Written<'a>>>,
 }
 
-pub(super) fn check(all: &[Written], settings: &Settings, problems: &mut Vec<Problem>) {
+pub(super) fn check(all: &[Written<'_>], settings: &Settings, problems: &mut Vec<Problem>) {
     let there = There::new(all, settings);
     for written in all {
         match written.kind() {
@@ -26,7 +28,10 @@ pub(super) fn check(all: &[Written], settings: &Settings, problems: &mut Vec<Pro
                 backends(written, &there, problems);
             }
             "Secret" => twice(written, settings, problems),
-            "RoleBinding" | "ClusterRoleBinding" => subjects(written, &there, problems),
+            "RoleBinding" | "ClusterRoleBinding" => {
+                subjects(written, &there, problems);
+                role(written, &there, problems);
+            }
             _ => {}
         }
         pod(written, &there, problems);
@@ -34,7 +39,7 @@ pub(super) fn check(all: &[Written], settings: &Settings, problems: &mut Vec<Pro
 }
 
 impl<'a> There<'a> {
-    fn new(written: &'a [Written], settings: &'a Settings) -> Self {
+    fn new(written: &'a [Written<'a>], settings: &'a Settings) -> Self {
         let mut all: BTreeMap<_, _> = SERVICES.iter().map(|name| (("Service", (*name).to_owned()), None)).collect();
         let external = settings.manifests.external.iter().filter_map(|e| e.split_once(' '));
         all.extend(external.map(|(kind, name)| ((kind, name.to_owned()), None)));
@@ -44,12 +49,12 @@ impl<'a> There<'a> {
     /// Adds a problem where this is not there; the object, where a manifest makes it.
     fn find(
         &self,
-        by: &Written,
+        by: &Written<'_>,
         path: &str,
         kind: &str,
         full: &str,
         problems: &mut Vec<Problem>,
-    ) -> Option<&'a Written> {
+    ) -> Option<&'a Written<'a>> {
         if let Some((_, found)) = self.all.iter().find(|((k, name), _)| *k == kind && name == full) {
             return *found;
         }
@@ -78,7 +83,7 @@ fn list<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
 }
 
 /// A host that has no record leads nobody here. Where relight keeps no records, somebody else does.
-fn hosts(written: &Written, declared: &[String], problems: &mut Vec<Problem>) {
+fn hosts(written: &Written<'_>, declared: &[String], problems: &mut Vec<Problem>) {
     for (i, rule) in list(&written.object, "/spec/rules").iter().enumerate() {
         let Some(host) = text(rule, "/host").filter(|_| !declared.is_empty()) else { continue };
         if declared.iter().any(|name| name == host || covers(name, host) || covers(host, name)) {
@@ -99,7 +104,7 @@ fn covers(wildcard: &str, name: &str) -> bool {
     rest.is_some_and(|rest| name.split_once('.').is_some_and(|(_, parent)| parent == rest))
 }
 
-fn backends(written: &Written, there: &There<'_>, problems: &mut Vec<Problem>) {
+fn backends(written: &Written<'_>, there: &There<'_>, problems: &mut Vec<Problem>) {
     let mut named = Vec::new();
     if let Some(service) = written.object.pointer("/spec/defaultBackend/service") {
         named.push(("spec.defaultBackend.service".to_owned(), service));
@@ -129,8 +134,8 @@ fn backends(written: &Written, there: &There<'_>, problems: &mut Vec<Problem>) {
 }
 
 /// The account and the claims of an object's pods. `default` is in every namespace.
-fn pod(written: &Written, there: &There<'_>, problems: &mut Vec<Problem>) {
-    let Some(path) = pods::path(written) else { return };
+fn pod(written: &Written<'_>, there: &There<'_>, problems: &mut Vec<Problem>) {
+    let Some(path) = pod_path(written.kind()) else { return };
     let Some(spec) = pods::at(&written.object, path) else { return };
     let mut fields = ["serviceAccountName", "serviceAccount"].into_iter();
     if let Some((field, name)) = fields.find_map(|field| Some((field, spec.get(field)?.as_str()?))) {
@@ -145,7 +150,7 @@ fn pod(written: &Written, there: &There<'_>, problems: &mut Vec<Problem>) {
     }
 }
 
-fn subjects(written: &Written, there: &There<'_>, problems: &mut Vec<Problem>) {
+fn subjects(written: &Written<'_>, there: &There<'_>, problems: &mut Vec<Problem>) {
     for (i, subject) in list(&written.object, "/subjects").iter().enumerate() {
         let (Some("ServiceAccount"), Some(name)) = (text(subject, "/kind"), text(subject, "/name")) else { continue };
         let namespace = text(subject, "/namespace").unwrap_or(written.namespace());
@@ -153,7 +158,18 @@ fn subjects(written: &Written, there: &There<'_>, problems: &mut Vec<Problem>) {
     }
 }
 
-fn account(by: &Written, path: &str, of: (&str, &str), there: &There<'_>, problems: &mut Vec<Problem>) {
+/// The role in its own namespace; one of the whole cluster is in `classes.rs`.
+fn role(written: &Written<'_>, there: &There<'_>, problems: &mut Vec<Problem>) {
+    let (Some("Role"), Some(name)) = (text(&written.object, "/roleRef/kind"), text(&written.object, "/roleRef/name"))
+    else {
+        return;
+    };
+    if written.namespace() != SYSTEM {
+        there.find(written, "roleRef.name", "Role", &format!("{}/{name}", written.namespace()), problems);
+    }
+}
+
+fn account(by: &Written<'_>, path: &str, of: (&str, &str), there: &There<'_>, problems: &mut Vec<Problem>) {
     let (namespace, name) = of;
     if namespace != SYSTEM && !["default", ""].contains(&name) {
         there.find(by, path, "ServiceAccount", &format!("{namespace}/{name}"), problems);
@@ -161,7 +177,7 @@ fn account(by: &Written, path: &str, of: (&str, &str), there: &There<'_>, proble
 }
 
 /// Two would take turns in writing it.
-fn twice(written: &Written, settings: &Settings, problems: &mut Vec<Problem>) {
+fn twice(written: &Written<'_>, settings: &Settings, problems: &mut Vec<Problem>) {
     let made = settings.secrets.iter().any(|s| s.namespace == written.namespace() && s.name == written.name());
     if made {
         let what = format!("`secrets` in relight.yaml makes {} too", written.full());

@@ -1,11 +1,12 @@
-//! Fields and their types, by the description of Kubernetes' API in the binary. Kinds that it does not have, custom resources
-//! above all, are not judged.
+//! Fields, their types and their values, by what is known of Kubernetes' API. Kinds that its description does not have, custom
+//! resources above all, are not judged.
 
-use crate::config::{Problem, Written};
-use crate::sandbox::objects::{described, Unknown};
+use super::super::kubernetes::{described, invalid, Unknown};
+use super::super::problem::Problem;
+use super::Written;
 use serde_json::Value;
 
-pub(super) fn check(written: &Written, problems: &mut Vec<Problem>) {
+pub(super) fn check(written: &Written<'_>, problems: &mut Vec<Problem>) {
     let Some(shape) = described(&written.object) else { return };
     for Unknown { path, meant } in &shape.unknown {
         let remedy = match meant {
@@ -26,6 +27,11 @@ pub(super) fn check(written: &Written, problems: &mut Vec<Problem>) {
     }
     for path in &shape.missing {
         problems.push(written.problem(path, format!("{path} is missing"), "add it: Kubernetes refuses it without"));
+    }
+    for wrong in invalid(&written.object) {
+        let what = format!("{}: {}", wrong.path, wrong.what);
+        let at = if wrong.key { Written::problem_at_key } else { Written::problem };
+        problems.push(at(written, &wrong.path, &what, wrong.remedy));
     }
 }
 

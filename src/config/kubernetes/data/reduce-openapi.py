@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes openapi.json, the sandbox's description of the kinds it serves, from Kubernetes' own.
+"""Makes openapi.json, by which manifests are judged and which the sandbox serves, from Kubernetes' own description.
 
 Source: api/openapi-spec/v3/*_openapi.json of the Go module k8s.io/kubernetes v1.34.4 (Apache-2.0):
 

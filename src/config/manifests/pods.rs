@@ -1,33 +1,23 @@
 //! What a workload says of its pods: that it finds them again, and that there is a node for them.
 
-use crate::config::{Problem, Settings, Written};
-use crate::sandbox::objects::selects;
+use super::super::kubernetes::{pod_path, selects};
+use super::super::problem::Problem;
+use super::super::settings::Settings;
+use super::Written;
 use serde_json::Value;
 
 /// Domains of labels that Kubernetes, K3s and the cloud put on nodes themselves.
 /// Source: Kubernetes, "Well-Known Labels, Annotations and Taints".
 const WELL_KNOWN: [&str; 3] = ["kubernetes.io", "k8s.io", "cattle.io"];
 
-/// The path of the pods' specification in an object that makes pods.
-pub(super) fn path(written: &Written) -> Option<&'static str> {
-    match written.kind() {
-        "Pod" => Some("spec"),
-        "CronJob" => Some("spec.jobTemplate.spec.template.spec"),
-        "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "ReplicationController" | "Job" => {
-            Some("spec.template.spec")
-        }
-        _ => None,
-    }
-}
-
 /// The value at a path of plain keys.
 pub(super) fn at<'a>(object: &'a Value, path: &str) -> Option<&'a Value> {
     path.split('.').try_fold(object, |here, key| here.get(key))
 }
 
-pub(super) fn check(written: &Written, settings: &Settings, problems: &mut Vec<Problem>) {
+pub(super) fn check(written: &Written<'_>, settings: &Settings, problems: &mut Vec<Problem>) {
     selector(written, problems);
-    let Some(path) = path(written) else { return };
+    let Some(path) = pod_path(written.kind()) else { return };
     let Some(Value::Object(wanted)) = at(&written.object, path).and_then(|pod| pod.get("nodeSelector")) else { return };
     // Another type than a text is told by its type.
     let own = |(key, value): (&String, &Value)| Some((key.clone(), value.as_str()?.to_owned()));
@@ -52,7 +42,7 @@ fn well_known(key: &str) -> bool {
 }
 
 /// The API server refuses a workload whose selector does not select its own pods.
-fn selector(written: &Written, problems: &mut Vec<Problem>) {
+fn selector(written: &Written<'_>, problems: &mut Vec<Problem>) {
     if !matches!(written.kind(), "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet") {
         return;
     }
