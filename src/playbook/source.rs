@@ -29,17 +29,15 @@ pub struct SourceFile {
 }
 
 /// A misspelt script would be left out without a word, and the binary's own run instead.
-fn own_scripts_are_known(dir: &Path) -> Result<(), String> {
+fn no_script_is_misspelt(dir: &Path) -> Result<(), String> {
+    let known = Source::embedded().scripts();
     for entry in std::fs::read_dir(dir.join("scripts")).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         let script = Path::new(&name).extension().is_some_and(|e| e == "sh");
-        if script && EMBEDDED.get_file(Path::new("scripts").join(&name)).is_none() {
-            let known = Source::embedded().scripts();
-            return Err(format!(
-                "{}: no step runs a script of this name; {}",
-                entry.path().display(),
-                crate::config::known(&name, known.iter().map(String::as_str), "")
-            ));
+        let meant = crate::config::nearest(&name, known.iter().map(String::as_str));
+        if let Some(meant) = meant.filter(|meant| script && *meant != name) {
+            let file = entry.path().display().to_string();
+            return Err(format!("{file}: no step runs a script of this name; did you mean {meant}?"));
         }
     }
     Ok(())
@@ -53,13 +51,13 @@ impl Source {
     /// What the binary holds, overridden by this directory where it is given.
     ///
     /// # Errors
-    /// Where the directory cannot be read, or holds a script that no step runs; says so and what to do.
+    /// Where the directory cannot be read, or holds a script whose name is nearly one of the binary's; says so and what to do.
     pub fn new(dir: Option<&Path>) -> Result<Self, String> {
         if let Some(dir) = dir {
             std::fs::read_dir(dir).map_err(|e| {
                 format!("the directory of playbooks {} cannot be read: {e}; give --steps a directory", dir.display())
             })?;
-            own_scripts_are_known(dir)?;
+            no_script_is_misspelt(dir)?;
         }
         Ok(Self { dir: dir.map(Path::to_owned) })
     }
@@ -197,6 +195,15 @@ mod tests {
             let told = Source::new(Some(dir.path())).unwrap().script("mine.sh").unwrap_err();
             assert!(told.contains("mine.sh sources") && told.contains("mend"), "{told}");
         }
+    }
+
+    #[test]
+    fn a_script_whose_name_is_misspelt_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("scripts")).unwrap();
+        std::fs::write(dir.path().join("scripts/hardn.sh"), "#!/bin/sh\n").unwrap();
+        let told = Source::new(Some(dir.path())).unwrap_err();
+        assert!(told.contains("scripts/hardn.sh") && told.contains("did you mean harden.sh?"), "{told}");
     }
 
     #[test]
