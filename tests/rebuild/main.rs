@@ -18,6 +18,7 @@ mod fail_each_step;
 mod full_disk;
 mod happy;
 mod judged;
+mod k3s_config;
 mod kept_secrets;
 mod kill_anywhere;
 mod killed_again;
