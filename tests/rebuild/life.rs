@@ -72,6 +72,8 @@ pub struct Life {
     pub listener: Arc<dyn Listener>,
     /// How many times as often as relight itself this one looks at what is under way.
     pub often: u32,
+    /// What lies between a process and the outside.
+    pub outside: fn(World) -> World,
 }
 
 /// A clock whose rests are shorter.
@@ -152,6 +154,7 @@ impl Life {
             secrets: Arc::new(GeneratedSecrets { seed: 1 }),
             listener: Arc::new(Deaf),
             often: 1,
+            outside: |world| world,
             settings,
         }
     }
@@ -177,6 +180,7 @@ impl Life {
         let clock = self.sandbox.clock(wire);
         let cluster = self.sandbox.cluster(wire, &clock);
         let world = self.sandbox.world(wire, &clock, Outside { cluster, secrets: Arc::clone(&self.secrets), person });
+        let world = (self.outside)(world);
         let world = World { clock: Arc::new(Hasty(world.clock.clone(), self.often)), ..world };
         let opened =
             Journal::open(&self.id.id, world.files.clone(), world.clock.clone(), Arc::clone(&self.listener)).await;
