@@ -1,17 +1,12 @@
 //! What K3s is told on each node, by network and role: pods must find the API at an address that no firewall closes.
 
 use crate::life::{settings, Life};
-use relight::config::{NetworkSettings, Settings};
+use crate::public::over_public_addresses;
+use relight::config::Settings;
 use relight::sandbox::doors::direct::Tripwire;
 use relight::sandbox::model::{lock, Loss, MachineView};
 use serde_json::{json, Value};
 use std::collections::BTreeSet;
-
-fn over_public_addresses() -> Settings {
-    let mut settings = settings();
-    settings.cloud.network = NetworkSettings::Public;
-    settings
-}
 
 /// The nodes that a rebuild with these settings made, in order.
 fn nodes(settings: Settings) -> Vec<MachineView> {
@@ -86,7 +81,7 @@ fn over_a_private_network_the_api_is_advertised_at_the_private_address_which_no_
 
 #[test]
 fn over_public_addresses_everything_is_at_the_public_one_and_flannel_knows() {
-    let nodes = nodes(over_public_addresses());
+    let nodes = nodes(over_public_addresses().settings);
     let first = nodes[0].public.unwrap().to_string();
     for (index, (config, node)) in without_secrets(&nodes).into_iter().zip(&nodes).enumerate() {
         assert!(node.private.is_empty(), "{node:?}");

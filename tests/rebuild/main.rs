@@ -28,6 +28,7 @@ mod life;
 mod living;
 mod lost_again;
 mod old_cluster;
+mod public;
 mod rehearsal;
 mod unsteady;
 mod wrong_hands;
