@@ -119,6 +119,9 @@ impl OnNode {
         ];
         san.dedup();
         let mut config = json!({
+            // Else K3s takes the external address, and `kubernetes.default` leads pods to where the firewalls are closed.
+            // Source: k3s `pkg/cli/server/server.go`, advertise-ip; k3s#2963.
+            "advertise-address": cx.facts.address(FactKind::PeerAddress, node)?.to_string(),
             "token": token,
             "node-name": cx.place.server_name(node),
             "node-ip": cx.facts.address(FactKind::PeerAddress, node)?.to_string(),

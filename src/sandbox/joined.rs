@@ -72,6 +72,7 @@ impl Workloads for Clusters {
                     name: n.name.clone(),
                     address: n.internal.to_string(),
                     ready: n.ready,
+                    api: n.api,
                     labels: n.labels.clone(),
                     version: n.version.clone(),
                     voter: n.voter,

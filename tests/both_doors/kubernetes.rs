@@ -33,6 +33,7 @@ impl Model {
             name: format!("node-{i}"),
             address: format!("10.0.0.{i}"),
             ready: true,
+            api: true,
             labels: [("zone".to_owned(), format!("z{i}"))].into(),
             version: "v1.34.6+k3s1".into(),
             voter: true,

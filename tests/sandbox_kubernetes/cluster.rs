@@ -15,6 +15,7 @@ pub fn view(i: u8, ready: bool) -> NodeView {
         name: format!("node-{i}"),
         address: format!("10.0.0.{i}"),
         ready,
+        api: true,
         labels: [("redis".to_owned(), (i == 2).to_string())].into(),
         version: "v1.34.6+k3s1".into(),
         voter: true,

@@ -100,6 +100,13 @@ pub(super) fn node_ip(machine: &Machine) -> Option<Ipv4Addr> {
     given.parse().ok().or_else(|| machine.private.first().copied()).or(machine.public)
 }
 
+/// Where pods of any node find this server's API: `kubernetes.default` leads there. The external address goes before the peers'.
+/// Source: k3s `pkg/cli/server/server.go`, "if not set, try setting advertise-ip from agent node-external-ip".
+pub(super) fn advertised(machine: &Machine) -> Option<Ipv4Addr> {
+    let given = |key: &str| machine.k3s.config(key).parse().ok();
+    given("advertise-address").or_else(|| given("node-external-ip")).or_else(|| node_ip(machine))
+}
+
 fn node_labels(machine: &Machine) -> BTreeMap<String, String> {
     let config = machine.k3s.installed.as_ref().map(|i| &i.config);
     let listed = config.and_then(|c| c.get("node-label")).and_then(Value::as_array);
@@ -228,6 +235,7 @@ impl Model {
                 external: machine.public,
                 ready: alive,
                 cut_off: self.cut_off(machine),
+                api: self.reaches_apis(machine, cluster),
                 voter: !member.learner,
                 labels: node_labels(machine),
                 version: machine.k3s.installed.as_ref()?.version.clone(),

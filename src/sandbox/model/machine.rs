@@ -7,6 +7,7 @@ use super::things::bare_key;
 use super::units::Unit;
 use super::{CloudConfig, CloudServer, Model, Seeded};
 use russh::keys::ssh_key::{private::Ed25519Keypair, LineEnding, PrivateKey};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -177,6 +178,8 @@ pub struct MachineView {
     pub root_login: bool,
     /// K3s: `absent`, `installed`, `starting`, `running`, `failed`.
     pub k3s: &'static str,
+    /// What is in `config.yaml` of K3s; null where it is not installed.
+    pub k3s_config: Value,
     /// The K3s cluster it belongs to.
     pub cluster: Option<String>,
     /// When it powers itself off, where it still will.
@@ -200,6 +203,7 @@ impl Model {
             users: m.access.users.clone(),
             root_login: m.access.root_login,
             k3s: m.k3s.word(),
+            k3s_config: m.k3s.installed.as_ref().map(|i| i.config.clone()).unwrap_or_default(),
             cluster: m.k3s.cluster.clone(),
             powers_off: m.expiry.map(|expiry| expiry.at),
         };

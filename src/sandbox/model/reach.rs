@@ -1,5 +1,7 @@
 //! Who reaches which port of which machine: power, boot, the cloud's firewall, the node's own.
 
+use super::etcd::K3sCluster;
+use super::k3s::advertised;
 use super::machine::Machine;
 use super::things::bounds;
 use super::{Model, ThingState};
@@ -109,6 +111,14 @@ impl Model {
         } else {
             Reach::Refused
         }
+    }
+    /// Whether what runs on this machine reaches the API servers of a cluster: `kubernetes.default` leads to any of them, so one
+    /// that is closed makes every other request hang.
+    pub(super) fn reaches_apis(&self, from: &Machine, cluster: &K3sCluster) -> bool {
+        let others = cluster.members.keys().filter(|id| **id != from.server).filter_map(|id| self.machines.get(id));
+        others
+            .filter(|m| m.on_since.is_some() && m.k3s.listens())
+            .all(|server| advertised(server).is_some_and(|at| self.node_reaches(from, server, at, 6443) == Reach::Open))
     }
     /// Whether one machine reaches a port of another at this address of it, and from which address of its own it comes.
     pub(super) fn node_reaches(&self, from: &Machine, to: &Machine, at: Ipv4Addr, port: u16) -> Reach {

@@ -19,6 +19,8 @@ pub struct NodeView {
     pub ready: bool,
     /// Whether the cloud's firewalls let nothing in and nothing out: what runs there reaches nobody.
     pub cut_off: bool,
+    /// Whether what runs there reaches the API server of every server, at the address that it advertises.
+    pub api: bool,
     /// Whether its etcd member votes.
     pub voter: bool,
     /// `node-label` of its configuration.

@@ -12,6 +12,8 @@ pub struct NodeView {
     pub address: String,
     /// Whether K3s runs there and reports.
     pub ready: bool,
+    /// Whether its pods reach the API servers.
+    pub api: bool,
     /// Labels that the kubelet registers with (`node-label`).
     pub labels: BTreeMap<String, String>,
     /// `v1.34.6+k3s1`.

@@ -144,7 +144,7 @@ impl Objects {
         }
         let since = self.now;
         let matching = |all: &BTreeSet<String>| images(pod).any(|i| all.iter().any(|part| i.contains(part.as_str())));
-        if matching(&self.pace.crashing) || self.broken_chart(pod) {
+        if matching(&self.pace.crashing) || self.broken_chart(pod) || self.without_api(pod) {
             return Stage::Failing { since, ends: since + self.pace.crash };
         }
         if text(pod, "/spec/restartPolicy") != "Always" {
@@ -165,6 +165,15 @@ impl Objects {
         }
         let delay = since + seconds(number(&container, "/readinessProbe/initialDelaySeconds"));
         Stage::Running { since, ready: answers.max(delay) }
+    }
+    /// Whether a pod speaks to the Kubernetes API (it is given a token) and does not reach it: it ends, and is tried again.
+    fn without_api(&self, pod: &Value) -> bool {
+        let unheard = self.machines.kubelets.get(text(pod, "/spec/nodeName")).is_some_and(|k| !k.view.api);
+        let account = self.find("serviceaccounts", namespace(pod), text(pod, "/spec/serviceAccountName"));
+        let refuses = |o: &Value, at: &str| o.pointer(at).and_then(Value::as_bool) == Some(false);
+        let mute = refuses(pod, "/spec/automountServiceAccountToken")
+            || account.is_some_and(|a| refuses(a, "/automountServiceAccountToken"));
+        unheard && !mute
     }
     /// When the application of a pod that starts now will answer.
     fn answers_at(&mut self, pod: &Value, since: Duration) -> Duration {

@@ -1,0 +1,122 @@
+//! A node is ours by the labels of the server that has its address: the guard lets nothing be done to any other.
+
+use crate::life::{settings, Life};
+use async_trait::async_trait;
+use relight::actions::{Action, Check, Facts, Mode, Place, RunId, StepContext};
+use relight::engine::Event;
+use relight::playbook::{Binding, Source};
+use relight::sandbox::doors::direct::Tripwire;
+use relight::sandbox::model::{lock, Model, Start};
+use relight::world::{label_value, Labels, Result, Target, CLUSTER, MANAGED_BY, RUN};
+use serde_json::Value;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+
+/// Asks for leave to do something to a node or to the objects behind its API server.
+struct Touch {
+    address: IpAddr,
+    objects: bool,
+    allowed: Arc<AtomicBool>,
+}
+
+#[async_trait]
+impl Action for Touch {
+    fn describe(&self, _: &Place<'_>) -> String {
+        format!("touch {}", self.address)
+    }
+    fn inputs(&self, _: &Place<'_>) -> Value {
+        Value::Null
+    }
+    async fn check(&self, _: &StepContext<'_>) -> Result<Check> {
+        match self.allowed.load(Ordering::SeqCst) {
+            true => Ok(Check::Done(Facts::none())),
+            false => Ok(Check::Needed("leave".to_owned())),
+        }
+    }
+    async fn apply(&self, cx: &StepContext<'_>) -> Result<()> {
+        let target = match self.objects {
+            true => Target::Objects { address: self.address, what: "Node".to_owned() },
+            false => Target::Node { address: self.address },
+        };
+        let permit = cx.effects.permit(target.clone(), "touch it").await?;
+        permit.covers(&target)?;
+        self.allowed.store(true, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+/// Whether a run of this mode is given leave for the node of this name, what was told, and whether an intent is on disk.
+fn leave(name: &str, mode: Mode, objects: bool) -> (bool, String, bool) {
+    let settings = settings();
+    let mut model = Model::empty_world(&settings, &Start::default());
+    let label = |key: &str, value: &str| (key.to_owned(), label_value(value));
+    let cluster: Labels = [label(MANAGED_BY, "relight"), label(CLUSTER, &settings.cluster)].into();
+    let mut of_the_run = cluster.clone();
+    of_the_run.extend([label(RUN, "abcdefghijkl")]);
+    let another: Labels = [label(MANAGED_BY, "relight"), label(CLUSTER, "another")].into();
+    let all = [("unlabelled", Labels::new()), ("another", another), ("cluster", cluster), ("run", of_the_run)];
+    let mut found = IpAddr::from([203, 0, 113, 9]);
+    for (server, labels) in all {
+        let address = model.place_foreign("live", server, labels).unwrap();
+        if server == name {
+            found = address.into();
+        }
+    }
+    let mut life = Life::around(model, settings);
+    life.id = RunId { mode, ..life.id };
+    let text =
+        "playbook: touch\nfor: total-loss\nsummary: x\nsteps:\n  - { id: touch, do: { touch: {} }, deadline: 2m }\n";
+    let allowed = Arc::new(AtomicBool::new(false));
+    let action = Arc::new(Touch { address: found, objects, allowed: allowed.clone() });
+    let source = Source::embedded();
+    let actions = |_: &str, _: &Value| Ok(action.clone() as Arc<dyn Action>);
+    let (nodes, default_deadline) = (life.settings.nodes.clone(), life.settings.timeouts.step);
+    let binding = Binding { nodes: &nodes, default_deadline, mode, actions: &actions, source: &source };
+    life.plan = relight::playbook::load(text, "touch.yaml", &binding).unwrap_or_else(|problems| panic!("{problems:?}"));
+    let end = life.process(&Tripwire::new());
+    let (mut told, mut intent) = (String::new(), false);
+    for (_, event) in life.events() {
+        match event {
+            Event::StepFailed { error, .. } => told.push_str(&error),
+            Event::Intent { .. } => intent = true,
+            _ => {}
+        }
+    }
+    let allowed = allowed.load(Ordering::SeqCst);
+    assert_eq!(allowed, end.outcome() == "succeeded", "{end:?} {told}");
+    assert!(lock(&life.sandbox.model).ledger.applied().next().is_none());
+    (allowed, told, intent)
+}
+
+#[test]
+fn a_node_that_is_not_the_clusters_is_never_touched_nor_the_objects_behind_it() {
+    for objects in [false, true] {
+        for (name, mode) in [
+            ("unlabelled", Mode::Live),
+            ("another", Mode::Live),
+            ("unlabelled", Mode::Rehearsal),
+            ("cluster", Mode::Rehearsal),
+        ] {
+            let (allowed, told, intent) = leave(name, mode, objects);
+            assert!(!allowed && !intent, "{name} {mode:?}");
+            let words =
+                told.contains("the guard stopped") && told.contains(&format!("is server {name}, which is not this"));
+            assert!(words, "{told}");
+        }
+    }
+}
+
+#[test]
+fn an_address_that_no_server_of_the_project_has_is_never_touched() {
+    let (allowed, told, intent) = leave("nowhere", Mode::Live, false);
+    assert!(!allowed && !intent && told.contains("no server of the project has address 203.0.113.9"), "{told}");
+}
+
+#[test]
+fn a_node_of_the_run_may_be_touched_and_live_any_of_the_cluster() {
+    for (name, mode) in [("cluster", Mode::Live), ("run", Mode::Live), ("run", Mode::Rehearsal)] {
+        let (allowed, told, intent) = leave(name, mode, false);
+        assert!(allowed && intent, "{name} {mode:?}: {told}");
+    }
+}
