@@ -85,7 +85,7 @@ fn leave(name: &str, mode: Mode, objects: bool) -> (bool, String, bool) {
     }
     let allowed = allowed.load(Ordering::SeqCst);
     assert_eq!(allowed, end.outcome() == "succeeded", "{end:?} {told}");
-    assert!(lock(&life.sandbox.model).ledger.applied().next().is_none());
+    assert!(!lock(&life.sandbox.model).ledger.applied().any(|e| e.who.run == life.id.id));
     (allowed, told, intent)
 }
 

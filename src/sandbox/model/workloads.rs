@@ -8,6 +8,7 @@ use std::time::Duration;
 
 /// A node of a K3s cluster, as Kubernetes sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "each is another thing that may be so or not")]
 pub struct NodeView {
     /// The Kubernetes node's name.
     pub name: String,
