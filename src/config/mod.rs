@@ -11,6 +11,7 @@ mod rule;
 mod schema;
 mod settings;
 mod shape;
+mod taken_down;
 mod validate;
 mod yaml;
 
@@ -21,3 +22,4 @@ pub use record::differences;
 pub use rehearsed::{Differs, Rehearsed};
 pub use schema::schema;
 pub use settings::*;
+pub use taken_down::TakenDown;
