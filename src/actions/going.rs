@@ -133,9 +133,8 @@ async fn left(world: &World, settings: &Settings) -> Result<Vec<String>> {
         return Ok(Vec::new());
     }
     let cluster = &settings.cluster;
-    let foreign = |name: &str, labels: &Labels| {
-        name.starts_with(&format!("{cluster}-")) && !world::of_cluster(labels, cluster)
-    };
+    let foreign =
+        |name: &str, labels: &Labels| name.starts_with(&format!("{cluster}-")) && !world::of_cluster(labels, cluster);
     let mut left = Vec::new();
     for server in world.cloud.servers("").await?.into_iter().filter(|s| foreign(&s.name, &s.labels)) {
         left.push(format!("server {} (id {}) does not carry this cluster's labels", server.name, server.id));

@@ -23,7 +23,8 @@ impl Action for Names {
     }
     async fn check(&self, cx: &StepContext<'_>) -> Result<Check> {
         let servers = going::servers(cx).await?;
-        let held = |record: &Record| servers.iter().find(|s| s.public_ip.is_some_and(|ip| ip.to_string() == record.content));
+        let held =
+            |record: &Record| servers.iter().find(|s| s.public_ip.is_some_and(|ip| ip.to_string() == record.content));
         let records = going::named(cx.world, cx.settings()).await?;
         let mut stay = Vec::new();
         for record in records.iter().filter(|r| !is_marked(r, &cx.settings().cluster)) {

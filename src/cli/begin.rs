@@ -85,8 +85,7 @@ pub fn locked_directory(cluster: &Path, id: &RunId) -> std::path::PathBuf {
 
 /// Begins a run.
 pub async fn begin(global: &Global, environment: &Environment, purpose: &Purpose) -> Result<Exit, Stop> {
-    let mut prepared =
-        prepare::prepare_for(global, purpose.playbook, purpose.mode, purpose.taken_down.clone())?;
+    let mut prepared = prepare::prepare_for(global, purpose.playbook, purpose.mode, purpose.taken_down.clone())?;
     prepared.set_budget(purpose.budget);
     let prepared = prepared;
     let kind = if global.sandbox { WorldKind::Sandbox } else { WorldKind::Real };

@@ -151,7 +151,10 @@ pub async fn status(global: &Global, environment: &Environment, named: Option<&s
     }
     let Some(run) = run else {
         if global.json {
-            say!("{}", json!({ "v": 1, "cluster": settings.cluster, "run": null, "proofs": standings, "expired": spares::json(&expired) }));
+            say!(
+                "{}",
+                json!({ "v": 1, "cluster": settings.cluster, "run": null, "proofs": standings, "expired": spares::json(&expired) })
+            );
         } else {
             say!("no run of cluster {} in {} yet", settings.cluster, global.state.display());
             out(&fitted(&retold(&proven), &Term::stdout()));

@@ -150,9 +150,7 @@ fn unfinished(global: &Global, settings: &Settings) -> Result<Option<String>, St
     let kept = runs::whole(runs::all(&global.state, &[world(global)], cluster)?);
     let here = |run: &runs::KeptRun| {
         let first = run.state.started.as_ref();
-        first.is_some_and(|first| {
-            first.playbook == "sweep" && uid.as_ref().is_none_or(|uid| *uid == first.world_uid)
-        })
+        first.is_some_and(|first| first.playbook == "sweep" && uid.as_ref().is_none_or(|uid| *uid == first.world_uid))
     };
     let left = kept.into_iter().find(|run| here(run) && !run.state.over() && !is_held(global, cluster, &run.id));
     Ok(left.map(|run| run.id))
