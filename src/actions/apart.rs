@@ -1,18 +1,13 @@
 //! `rehearsal.apart`: before a rehearsal makes anything: it is in a project of its own, and everything that it has of
 //! production's is told.
 
-use super::{Action, Check, Facts, Mode, Place, StepContext};
-use crate::world::{self, Labels, Result, ThingKind};
+use super::{Action, Check, Facts, Place, StepContext};
+use crate::world::{self, Result, ThingKind};
 use async_trait::async_trait;
 use serde_json::{json, Value};
 
 /// The project holds nothing of the living cluster. No person can accept that it does.
 pub(super) struct Apart;
-
-/// Whether the labels say that a live run made the thing, or that somebody took it over for the living cluster.
-fn of_the_living(labels: &Labels, cluster: &str) -> bool {
-    world::of_cluster(labels, cluster) && labels.get(world::MODE).is_none_or(|mode| mode != Mode::Rehearsal.word())
-}
 
 impl Apart {
     /// What of the living cluster is in the project: by labels, and servers also by name, for one made by hand has none.
@@ -21,13 +16,13 @@ impl Apart {
         let names: Vec<String> = settings.nodes.iter().map(|n| format!("{}-{}", settings.cluster, n.key)).collect();
         let mut found = Vec::new();
         for server in cx.world.cloud.servers("").await? {
-            if of_the_living(&server.labels, &settings.cluster) || names.contains(&server.name) {
+            if world::of_living(&server.labels, &settings.cluster) || names.contains(&server.name) {
                 found.push(format!("server {} (id {})", server.name, server.id));
             }
         }
         for kind in [ThingKind::Network, ThingKind::Firewall, ThingKind::PlacementGroup, ThingKind::SshKey] {
             for thing in cx.world.cloud.things(kind, "").await? {
-                if of_the_living(&thing.labels, &settings.cluster) {
+                if world::of_living(&thing.labels, &settings.cluster) {
                     found.push(format!("{} {} (id {})", kind.word().replace('_', " "), thing.name, thing.id));
                 }
             }

@@ -3,7 +3,8 @@
 use super::dns_undo::EarlierRecord;
 use super::node::node_name;
 use super::{access, Action, Check, FactKind, Facts, Place, StepContext};
-use crate::world::{Batch, Class, Error, NewRecord, Permit, Record, Result, Target, Zone};
+use crate::config::Settings;
+use crate::world::{Batch, Class, Error, NewRecord, Permit, Record, Result, Target, World, Zone};
 use async_trait::async_trait;
 use serde_json::{json, Value};
 use std::collections::BTreeSet;
@@ -50,7 +51,7 @@ impl Point {
             content: address.to_owned(),
             proxied: cx.settings().dns.proxied,
             ttl: 1,
-            comment: format!("relight {} {}", cx.settings().cluster, cx.place.run.id),
+            comment: format!("{}{}", mark(&cx.settings().cluster), cx.place.run.id),
         }
     }
 
@@ -78,11 +79,26 @@ impl Point {
     }
 }
 
+/// How the comment begins of each record that relight makes for a cluster; the run's id follows.
+fn mark(cluster: &str) -> String {
+    format!("relight {cluster} ")
+}
+
+/// Whether relight made the record for this cluster.
+pub(super) fn is_marked(record: &Record, cluster: &str) -> bool {
+    record.comment.as_deref().is_some_and(|comment| comment.starts_with(&mark(cluster)))
+}
+
 /// The zone of the configuration.
 pub(super) async fn zone(cx: &StepContext<'_>) -> Result<Zone> {
-    let name = &cx.settings().dns.zone;
+    zone_of(cx.world, cx.settings()).await
+}
+
+/// The same before there is a step.
+pub(super) async fn zone_of(world: &World, settings: &Settings) -> Result<Zone> {
+    let name = &settings.dns.zone;
     let invisible = || Error::fatal(format!("zone {name} is not visible")).remedy("check CLOUDFLARE_API_TOKEN");
-    cx.world.dns.zone(name).await?.ok_or_else(invisible)
+    world.dns.zone(name).await?.ok_or_else(invisible)
 }
 
 /// Keeps the records as they are before the run's first change.

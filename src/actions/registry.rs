@@ -6,7 +6,7 @@ use super::rollout::Until;
 use super::verify::Which;
 use super::{
     apart, cluster_node, cost, dns, dns_undo, fence, firewall_peers, inventory, k3s, manifests, node, old, preflight,
-    rollout, server, stock, teardown, thing, verify, Action,
+    rollout, server, stock, teardown, teardown_live, thing, verify, Action,
 };
 use crate::config::known;
 use crate::world::ThingKind;
@@ -58,6 +58,10 @@ pub fn action(name: &str, params: &Value) -> Result<Arc<dyn Action>, String> {
         "inventory.compare" => Arc::new(inventory::Compare),
         "teardown.servers" => Arc::new(teardown::Servers),
         "teardown.things" => Arc::new(teardown::Things),
+        "teardown.empty" => Arc::new(teardown::Empty),
+        "teardown.names" => Arc::new(teardown_live::Names),
+        "teardown.dns" => Arc::new(teardown_live::Records),
+        "teardown.unprotect" => Arc::new(teardown_live::Unprotect),
         "firewall.peers" => Arc::new(firewall_peers::Peers),
         other => return Err(format!("unknown action {other}; {}", known(other, NAMES.iter().copied(), ""))),
     };
@@ -66,7 +70,7 @@ pub fn action(name: &str, params: &Value) -> Result<Arc<dyn Action>, String> {
 }
 
 /// All names that [`action`] knows, for messages.
-pub const NAMES: [&str; 37] = [
+pub const NAMES: [&str; 41] = [
     "preflight.check",
     "stock.check",
     "old_cluster.dead",
@@ -104,6 +108,10 @@ pub const NAMES: [&str; 37] = [
     "inventory.compare",
     "teardown.servers",
     "teardown.things",
+    "teardown.empty",
+    "teardown.names",
+    "teardown.dns",
+    "teardown.unprotect",
 ];
 
 fn until(word: &str) -> Option<Until> {

@@ -1,8 +1,9 @@
-//! `teardown.servers`, `teardown.things`: takes down what a run made, found by its labels and not by a remembered list, until
-//! there is nothing left.
+//! `teardown.servers`, `teardown.things`, `teardown.empty`: takes down what a run made, found by its labels and not by a
+//! remembered list, until there is nothing left.
 
+use super::going::{self, whose};
 use super::{Action, Check, Facts, Place, StepContext};
-use crate::world::{self, Class, Error, Result, Target, Thing, ThingKind};
+use crate::world::{Class, Error, Result, Target, ThingKind};
 use async_trait::async_trait;
 use futures::future::join_all;
 use serde_json::{json, Value};
@@ -11,24 +12,19 @@ use serde_json::{json, Value};
 pub(super) const KINDS: [ThingKind; 4] =
     [ThingKind::Firewall, ThingKind::Network, ThingKind::PlacementGroup, ThingKind::SshKey];
 
-/// The selector of what this run made.
-fn of_run(cx: &StepContext<'_>) -> String {
-    world::selector(&cx.settings().cluster, Some(&cx.place.run.id))
-}
-
-/// Deletes the run's servers, and with them their own addresses.
+/// Deletes the servers, and with them their own addresses.
 pub(super) struct Servers;
 
 #[async_trait]
 impl Action for Servers {
-    fn describe(&self, _place: &Place<'_>) -> String {
-        "delete the servers that this run made".to_owned()
+    fn describe(&self, place: &Place<'_>) -> String {
+        format!("delete the servers {}", whose(place))
     }
     fn inputs(&self, place: &Place<'_>) -> Value {
         json!({ "cluster": place.settings.cluster })
     }
     async fn check(&self, cx: &StepContext<'_>) -> Result<Check> {
-        let servers = cx.world.cloud.servers(&of_run(cx)).await?;
+        let servers = going::servers(cx).await?;
         let names: Vec<&str> = servers.iter().map(|s| s.name.as_str()).collect();
         Ok(match names.is_empty() {
             true => Check::Done(Facts::none()),
@@ -36,7 +32,7 @@ impl Action for Servers {
         })
     }
     async fn apply(&self, cx: &StepContext<'_>) -> Result<()> {
-        let servers = cx.world.cloud.servers(&of_run(cx)).await?;
+        let servers = going::servers(cx).await?;
         let gone = servers.iter().map(|server| async move {
             let target = Target::Cloud { kind: "server", id: server.id };
             let permit = cx.effects.permit(target, &format!("delete {}", server.name)).await?;
@@ -46,54 +42,75 @@ impl Action for Servers {
     }
 }
 
-/// Deletes the run's other things.
+/// Deletes everything else.
 pub(super) struct Things;
-
-impl Things {
-    async fn all(cx: &StepContext<'_>) -> Result<Vec<(ThingKind, Thing)>> {
-        let mut all = Vec::new();
-        for kind in KINDS {
-            all.extend(cx.world.cloud.things(kind, &of_run(cx)).await?.into_iter().map(|thing| (kind, thing)));
-        }
-        Ok(all)
-    }
-}
 
 #[async_trait]
 impl Action for Things {
-    fn describe(&self, _place: &Place<'_>) -> String {
-        "delete the firewall, network, placement group and SSH key that this run made".to_owned()
+    fn describe(&self, place: &Place<'_>) -> String {
+        format!("delete the firewall, network, placement group and SSH key {}", whose(place))
     }
     fn inputs(&self, place: &Place<'_>) -> Value {
         json!({ "cluster": place.settings.cluster })
     }
     async fn check(&self, cx: &StepContext<'_>) -> Result<Check> {
-        let all = Self::all(cx).await?;
-        let names: Vec<String> = all.iter().map(|(kind, t)| format!("{} {}", kind.word(), t.name)).collect();
+        let names: Vec<String> = going::rest(cx).await?.iter().map(going::Rest::words).collect();
         Ok(match names.is_empty() {
             true => Check::Done(Facts::none()),
-            false => Check::Needed(format!("to be deleted: {}", names.join(", ").replace('_', " "))),
+            false => Check::Needed(format!("to be deleted: {}", names.join(", "))),
         })
     }
     async fn apply(&self, cx: &StepContext<'_>) -> Result<()> {
-        let all = Self::all(cx).await?;
-        let gone = all.iter().map(|(kind, thing)| async move {
-            let target = Target::Cloud { kind: kind.word(), id: thing.id };
-            let permit = cx.effects.permit(target, &format!("delete {}", thing.name)).await?;
-            cx.world.cloud.delete_thing(&permit, *kind, thing.id).await.map_err(soon_free)
+        let all = going::rest(cx).await?;
+        let gone = all.iter().map(|rest| async move {
+            let target = Target::Cloud { kind: rest.word, id: rest.id };
+            let permit = cx.effects.permit(target, &format!("delete {}", rest.name)).await?;
+            let end = match rest.kind {
+                Some(kind) => cx.world.cloud.delete_thing(&permit, kind, rest.id).await,
+                None => cx.world.cloud.delete_primary_ip(&permit, rest.id).await,
+            };
+            end.map_err(soon_free)
         });
         first_error(join_all(gone).await)
     }
 }
 
-/// A server that was just deleted may still count as a user of its firewall. Source: Hetzner Cloud API, `resource_in_use`.
+/// Nothing is left.
+pub(super) struct Empty;
+
+#[async_trait]
+impl Action for Empty {
+    fn describe(&self, place: &Place<'_>) -> String {
+        format!("look that nothing is left {}", whose(place))
+    }
+    fn inputs(&self, place: &Place<'_>) -> Value {
+        json!({ "cluster": place.settings.cluster })
+    }
+    async fn check(&self, cx: &StepContext<'_>) -> Result<Check> {
+        let mut left: Vec<String> = going::servers(cx).await?.iter().map(|s| format!("server {}", s.name)).collect();
+        left.extend(going::rest(cx).await?.iter().map(going::Rest::words));
+        let records = going::records(cx.world, cx.settings()).await?;
+        left.extend(records.iter().map(|r| format!("record {} {}", r.name, r.content)));
+        Ok(match left.is_empty() {
+            true => Check::Done(Facts::none()),
+            // A list may lag behind what was deleted: looked at again until it is empty, or the deadline is over.
+            false => Check::Pending(format!("left: {}", left.join(", "))),
+        })
+    }
+    async fn apply(&self, _cx: &StepContext<'_>) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// A server that was just deleted may still count as a user of its firewall, and its address as its own. Source: Hetzner Cloud
+/// API, `resource_in_use`, `must_be_unassigned`.
 fn soon_free(error: Error) -> Error {
-    match error.is("resource_in_use") {
+    match error.is("resource_in_use") || error.is("must_be_unassigned") {
         true => Error { class: Class::Transient, ..error },
         false => error,
     }
 }
 
-fn first_error(ends: Vec<Result<()>>) -> Result<()> {
+pub(super) fn first_error(ends: Vec<Result<()>>) -> Result<()> {
     ends.into_iter().find(Result::is_err).unwrap_or(Ok(()))
 }

@@ -82,6 +82,14 @@ pub enum Command {
         #[arg(long, value_name = "EUR")]
         budget: Option<f64>,
     },
+    /// Delete what rehearsals left, or the living cluster: by labels, shown by id first.
+    Teardown {
+        /// What to delete.
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Delete what has expired of rehearsals, and nothing else. Made for cron.
+    Sweep,
     /// Go on with a run that was interrupted or failed.
     Resume {
         /// The run's id; needed where several are unfinished.
@@ -132,6 +140,21 @@ pub enum Command {
         /// Which shell.
         shell: clap_complete::Shell,
     },
+}
+
+/// What a teardown deletes.
+#[derive(Debug, Clone, Args)]
+#[group(required = true, multiple = false)]
+pub struct Which {
+    /// Everything of rehearsals that nobody is running now.
+    #[arg(long)]
+    pub rehearsals: bool,
+    /// Everything that this rehearsal made.
+    #[arg(long, value_name = "ID")]
+    pub run: Option<String>,
+    /// The living cluster, for good: servers, disks, records. Wants its name typed (or --confirm NAME); --yes does not do.
+    #[arg(long)]
+    pub live: bool,
 }
 
 /// Commands of the sandbox.

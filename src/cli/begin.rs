@@ -9,9 +9,11 @@ use super::person::Terminal;
 use super::prepare::{self, Prepared};
 use super::runs::KeptRun;
 use super::worlds::{self, Environment};
-use super::{commands, digests, history, kept, prompts, proofs, runs, sandbox};
-use crate::actions::{Mode, RunId};
+use super::{commands, digests, history, kept, prompts, proofs, runs, sandbox, spares, taking_down};
+use crate::actions::{Going, Mode, RunId};
+use crate::config::TakenDown;
 use crate::engine::{step_records, Event, Journal, RunStarted, RunState, StepRecord, FORMAT};
+use crate::playbook::Gate;
 use crate::providers::{Holder, Lock, OsRandom, STATE_LOCKED};
 use crate::report;
 use crate::world::{self, Answer, Person, Question, SecretSource, World, WorldKind};
@@ -48,17 +50,28 @@ pub struct Purpose {
     mode: Mode,
     /// A rehearsal's budget instead of the configured one.
     budget: Option<f64>,
+    /// What of earlier runs it takes down.
+    taken_down: Option<TakenDown>,
 }
 
 impl Purpose {
     /// `relight rebuild`.
     pub fn rebuild() -> Self {
-        Self { playbook: "rebuild", mode: Mode::Live, budget: None }
+        Self { playbook: "rebuild", mode: Mode::Live, budget: None, taken_down: None }
     }
     /// `relight rehearse`.
     pub fn rehearse(keep: bool, budget: Option<f64>) -> Self {
         let playbook = if keep { "rehearse-keep" } else { "rehearse" };
-        Self { playbook, mode: Mode::Rehearsal, budget }
+        Self { playbook, mode: Mode::Rehearsal, budget, taken_down: None }
+    }
+    /// `relight teardown`, `relight sweep`.
+    pub fn take_down(what: TakenDown) -> Self {
+        let (playbook, mode) = match what {
+            TakenDown::Rehearsals(_) => ("teardown", Mode::Rehearsal),
+            TakenDown::Expired(_) => ("sweep", Mode::Rehearsal),
+            TakenDown::Living => ("teardown-live", Mode::Live),
+        };
+        Self { playbook, mode, budget: None, taken_down: Some(what) }
     }
 }
 
@@ -72,7 +85,7 @@ pub fn locked_directory(cluster: &Path, id: &RunId) -> std::path::PathBuf {
 
 /// Begins a run.
 pub async fn begin(global: &Global, environment: &Environment, purpose: &Purpose) -> Result<Exit, Stop> {
-    let mut prepared = prepare::prepare(global, purpose.playbook, purpose.mode)?;
+    let mut prepared = prepare::prepare_for(global, purpose.playbook, purpose.mode, purpose.taken_down.clone())?;
     prepared.set_budget(purpose.budget);
     let prepared = prepared;
     let kind = if global.sandbox { WorldKind::Sandbox } else { WorldKind::Real };
@@ -110,15 +123,13 @@ pub async fn begin(global: &Global, environment: &Environment, purpose: &Purpose
     let records = step_records(&prepared.plan, &prepared.settings, &id, &prepared.scripts);
     let stderr = Term::stderr();
     eprint!("{}", commands::plan_shown(&header, &prepared, &records, columns(&stderr)));
-    eprintln!("{}", fitted(&commands::cost(&look, &prepared.settings).await, &stderr));
-    if purpose.mode == Mode::Live {
-        let past = runs::all(&global.state, &[kind], &cluster)?;
-        let standing = proofs::standing(global, &prepared.settings, &past, kind);
-        if let Some(text) = report::unproven_text(&standing, commands::rehearsal_price(&look, &prepared.settings).await)
-        {
-            eprintln!("{}", fitted(&text, &stderr));
-        }
+    let begun = shown(global, environment, &look, &prepared, purpose.mode).await.map(|text| {
+        eprintln!("{}", fitted(text.trim_end(), &stderr));
+    });
+    if begun.is_err() {
+        let _ = std::fs::remove_dir(&place);
     }
+    begun?;
     // The header stands above the plan and above the question; who reads stdout alone needs it there too.
     let above = if stderr.is_term() && !global.json { "" } else { header.as_str() };
     let drawing = Drawing::new(global, above, look.clock.factor());
@@ -130,6 +141,30 @@ pub async fn begin(global: &Global, environment: &Environment, purpose: &Purpose
     }
     let world = World { person, secrets: agreed?, ..look };
     start(global, &prepared, &id, world, records, &drawing, &header).await
+}
+
+/// What a person has to know before saying yes: the price, what is proven; or what goes, by id.
+async fn shown(
+    global: &Global,
+    environment: &Environment,
+    look: &World,
+    prepared: &Prepared,
+    mode: Mode,
+) -> Result<String, Stop> {
+    let settings = &prepared.settings;
+    if settings.taken_down.is_some() {
+        let going = Going::look(look, settings).await.map_err(before_a_run)?;
+        return Ok(taking_down::goes_text(&going));
+    }
+    let mut text = commands::cost(look, settings).await;
+    if mode == Mode::Rehearsal {
+        text = format!("{text}\n{}", spares::expired_text(global, environment, settings).await);
+        return Ok(text);
+    }
+    let past = runs::all(&global.state, &[look.kind], &settings.cluster)?;
+    let standing = proofs::standing(global, settings, &past, look.kind);
+    let unproven = report::unproven_text(&standing, commands::rehearsal_price(look, settings).await);
+    Ok([Some(text), unproven].into_iter().flatten().collect::<Vec<_>>().join("\n"))
 }
 
 async fn start(
@@ -160,11 +195,27 @@ async fn start(
         digests: digests::of(prepared),
         left_out: digests::left_out(global, prepared, id.mode),
     };
+    let answered = answered_already(prepared, &first.plan);
     journal.append(Event::RunStarted(Box::new(first))).await?;
     let started_at = world::millis(world.clock.now());
-    let memory = RunState { started_at, ..RunState::default() };
+    for (step, text) in &answered {
+        journal.append(Event::GateAsked { step: step.clone(), text: text.clone(), evidence: false }).await?;
+        journal.append(Event::GateAnswered { step: step.clone(), text: text.clone(), yes: true }).await?;
+    }
+    let answered = answered.into_iter().collect();
+    let memory = RunState { started_at, answered, ..RunState::default() };
     let json = global.json;
     Drive { world: &world, prepared, id, journal: &journal, memory, drawing, header, json }.run().await
+}
+
+/// The typed gates that the question before the run has answered, where what goes was shown and the name typed: nobody is asked
+/// the same twice.
+fn answered_already(prepared: &Prepared, plan: &[StepRecord]) -> Vec<(String, String)> {
+    if prepared.settings.taken_down != Some(TakenDown::Living) {
+        return Vec::new();
+    }
+    let typed = prepared.plan.steps.iter().zip(plan).filter(|(step, _)| step.gate == Gate::Typed);
+    typed.map(|(_, record)| (record.id.clone(), record.text.clone())).collect()
 }
 
 /// A run whose journal says nothing may be one that is half done.
@@ -205,17 +256,24 @@ async fn agreed(
     prompts::answered(look.kind, source, &prepared.settings, ahead, drawing.quieting()).await
 }
 
-/// Asks before a run begins: live with the cluster's name typed, in the sandbox with a yes. Without a terminal a sandbox run
+/// Asks before a run begins: live (and for the end of the living cluster in the sandbox too) with the cluster's name typed, in the sandbox with a yes. Without a terminal a sandbox run
 /// begins at once: there is nothing that it could harm.
 async fn agree(person: &dyn Person, kind: WorldKind, id: &RunId, prepared: &Prepared) -> Result<(), Stop> {
-    let real = kind == WorldKind::Real;
-    let live = real && id.mode == Mode::Live;
+    let (real, taken_down) = (kind == WorldKind::Real, &prepared.settings.taken_down);
+    let living = taken_down == &Some(TakenDown::Living);
+    let live = living || (real && id.mode == Mode::Live);
     let terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
-    if !real && !terminal {
+    // What has expired was agreed to when it was made.
+    let agreed = taken_down.as_ref().is_some_and(TakenDown::only_expired);
+    if agreed || (!real && !terminal && !living) {
         return Ok(());
     }
     let cluster = &prepared.settings.cluster;
-    let what = if id.mode == Mode::Live { "rebuild" } else { "rehearsal" };
+    let what = match (taken_down, id.mode) {
+        (Some(_), _) => "teardown",
+        (None, Mode::Live) => "rebuild",
+        (None, Mode::Rehearsal) => "rehearsal",
+    };
     let question = Question {
         step: "begin".to_owned(),
         text: format!("{} Begin the {what} of cluster {cluster}?", prepared.plan.summary),

@@ -8,7 +8,8 @@ use super::exit::Stop;
 use super::prepare::{self, Prepared};
 use super::retold::retold;
 use super::say::{out, say};
-use super::{history, proofs, runs};
+use super::worlds::Environment;
+use super::{history, proofs, runs, spares};
 use crate::actions::{Mode, RunId};
 use crate::config::{self, Settings};
 use crate::engine::{step_records, StepRecord};
@@ -130,12 +131,14 @@ pub fn completions(shell: clap_complete::Shell) {
 }
 
 /// `relight status`: the last run, or the named one, and what is proven of the cluster.
-pub async fn status(global: &Global, named: Option<&str>) -> Result<(), Stop> {
+pub async fn status(global: &Global, environment: &Environment, named: Option<&str>) -> Result<(), Stop> {
     let settings = prepare::settings(global)?;
     proofs::leftovers(global, &settings).await?;
     let mut all = runs::all(&global.state, &kinds(global), &settings.cluster)?;
     let standings = proofs::standings(global, &settings, &all);
-    let proven: String = standings.iter().map(|s| report::proven_text(s, &settings.cluster)).collect();
+    let mut proven: String = standings.iter().map(|s| report::proven_text(s, &settings.cluster)).collect();
+    let expired = spares::expired(global, environment, &settings).await;
+    proven.push_str(&spares::text(&expired));
     let run = match named {
         Some(id) => all.into_iter().find(|run| run.id == id),
         None => all.pop(),
@@ -148,7 +151,10 @@ pub async fn status(global: &Global, named: Option<&str>) -> Result<(), Stop> {
     }
     let Some(run) = run else {
         if global.json {
-            say!("{}", json!({ "v": 1, "cluster": settings.cluster, "run": null, "proofs": standings }));
+            say!(
+                "{}",
+                json!({ "v": 1, "cluster": settings.cluster, "run": null, "proofs": standings, "expired": spares::json(&expired) })
+            );
         } else {
             say!("no run of cluster {} in {} yet", settings.cluster, global.state.display());
             out(&fitted(&retold(&proven), &Term::stdout()));
@@ -163,7 +169,11 @@ pub async fn status(global: &Global, named: Option<&str>) -> Result<(), Stop> {
     if global.json {
         let lines: Vec<_> = run.events.iter().map(|r| json!({ "seq": r.seq, "at": r.at, "event": r.event })).collect();
         let (id, world) = (&run.id, run.world.word());
-        say!("{}", json!({ "v": 1, "run": id, "world": world, "alive": held, "proofs": standings, "events": lines }));
+        let expired = spares::json(&expired);
+        let all = json!({
+            "v": 1, "run": id, "world": world, "alive": held, "proofs": standings, "expired": expired, "events": lines,
+        });
+        say!("{all}");
     } else {
         let header = format!("{} · cluster {} · run {}", title(run.world, mode), settings.cluster, run.id);
         let text = report::status(&header, events(), held) + "\n" + &proven;

@@ -36,6 +36,7 @@ pub fn configuration(record: &Value) -> Value {
     let mut record = record.clone();
     if let Some(all) = record.as_object_mut() {
         all.remove("spare");
+        all.remove("taken_down");
     }
     record
 }

@@ -1,11 +1,12 @@
 //! What stands after a run's last event: the summary, the health check's answer, and what a person has to hand over or to know.
 
 use super::exit::{Exit, Stop};
+use super::taking_down;
 use crate::actions::{Mode, RunId};
 use crate::config::Settings;
 use crate::engine::{Event, Reading, RunFinished};
 use crate::report;
-use crate::world::{rfc3339, selector, wall_name, Server, ServerStatus, ThingKind, World, EXPIRES, RUN, STATE};
+use crate::world::{rfc3339, selector, wall_name, Server, ServerStatus, ThingKind, World, EXPIRES, STATE};
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -22,7 +23,11 @@ pub async fn ending(
     let reading = crate::engine::read_journal(&bytes.unwrap_or_default(), &world.files.place())?;
     let events: Vec<(u64, &Event)> = reading.records.iter().map(|r| (r.at, &r.event)).collect();
     let mut text = report::summary(header, events);
-    if id.mode == Mode::Rehearsal {
+    if settings.taken_down.is_some() {
+        if end.outcome == "succeeded" {
+            let _ = writeln!(text, "nothing of it is left");
+        }
+    } else if id.mode == Mode::Rehearsal {
         spare(world, settings, id, end, &mut text).await;
     } else if end.outcome == "succeeded" {
         answer(world, settings, &mut text).await;
@@ -61,8 +66,10 @@ async fn spare(world: &World, settings: &Settings, id: &RunId, end: &RunFinished
     if !servers.is_empty() && end.outcome == "succeeded" {
         let _ = writeln!(
             text,
-            "a server that is off still costs: delete what carries the label {RUN}={} in the console when you are done",
-            id.id
+            "a server that is off still costs: `relight teardown --run {}` deletes it all when you are done, `relight sweep` \
+             what has expired. By cron:\n{}",
+            id.id,
+            taking_down::cron_line()
         );
     }
 }

@@ -4,7 +4,7 @@ use super::args::{Cli, Command};
 use super::begin::{self, Purpose};
 use super::exit::{Exit, Stop};
 use super::worlds::Environment;
-use super::{commands, kubectl, prompts, resume, retold, sandbox};
+use super::{commands, kubectl, prompts, resume, retold, sandbox, taking_down};
 use crate::world::Secret;
 use clap::Parser;
 use std::io::IsTerminal;
@@ -96,8 +96,10 @@ async fn relights(cli: Cli, environment: &Environment) -> Result<Exit, Stop> {
         Command::Rehearse { keep, budget } => {
             return begin::begin(global, environment, &Purpose::rehearse(keep, budget)).await
         }
+        Command::Teardown { which } => return taking_down::teardown(global, environment, &which).await,
+        Command::Sweep => return taking_down::sweep(global, environment).await,
         Command::Resume { run } => return resume::resume(global, environment, run.as_deref()).await,
-        Command::Status { run } => commands::status(global, run.as_deref()).await?,
+        Command::Status { run } => commands::status(global, environment, run.as_deref()).await?,
         Command::Plan { playbook, check: false } => commands::plan(global, &playbook)?,
         Command::Plan { playbook, check: true } => {
             return prompts::interruptible(super::look::plan_check(global, environment, &playbook)).await?

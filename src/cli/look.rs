@@ -11,6 +11,7 @@ use super::runs;
 use super::say::say;
 use super::worlds::{self, Environment};
 use crate::actions::{Check, Effects, Facts, RunId, StepContext};
+use crate::config::TakenDown;
 use crate::engine::{place, RunState};
 use crate::report;
 use crate::world::{Error, NobodyThere, Permit, Result as WorldResult, Target, World, WorldKind};
@@ -44,6 +45,8 @@ pub async fn plan_check(global: &Global, environment: &Environment, playbook: &s
     let mut runs = runs::whole(runs::all(&global.state, &[kind], &settings.cluster)?);
     // Of the same mode: a rehearsal's addresses and keys are none of the living cluster's.
     runs.retain(|run| run.state.started.as_ref().is_some_and(|s| s.mode == mode.word()));
+    // Nor has one that takes down any of its own.
+    runs.retain(|run| TakenDown::of_record(&run.state.settings).is_none());
     let last = runs.pop();
     let scratch = tempfile::tempdir().map_err(|e| Stop::usage(format!("no temporary directory: {e}"), ""))?;
     let directory = last.as_ref().map_or_else(|| scratch.path().to_owned(), |run| run.directory.clone());

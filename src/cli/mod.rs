@@ -33,6 +33,8 @@ mod sandbox;
 mod say;
 mod serve;
 mod sources;
+mod spares;
+mod taking_down;
 mod validate;
 mod worlds;
 

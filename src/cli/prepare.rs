@@ -4,7 +4,7 @@ use super::args::Global;
 use super::exit::{Exit, Stop};
 use super::history::Outlook;
 use crate::actions::{self, Mode, RunId, Scripts};
-use crate::config::{self, Problem, Settings};
+use crate::config::{self, Problem, Settings, TakenDown};
 use crate::playbook::{self, Binding, Plan, Source, SourceFile};
 use crate::world::Random;
 use std::fmt::Display;
@@ -83,7 +83,33 @@ pub fn expanded(source: &Source, file: &SourceFile, settings: &Settings, mode: M
 
 /// All of it.
 pub fn prepare(global: &Global, playbook: &str, mode: Mode) -> Result<Prepared, Stop> {
-    let settings = of_mode(settings(global)?, mode)?;
+    with(global, playbook, mode, of_mode(settings(global)?, mode)?)
+}
+
+/// The same for a run that takes this down, where it takes something down.
+pub fn prepare_for(
+    global: &Global,
+    playbook: &str,
+    mode: Mode,
+    taken_down: Option<TakenDown>,
+) -> Result<Prepared, Stop> {
+    match taken_down {
+        None => prepare(global, playbook, mode),
+        Some(what) => with(global, playbook, mode, settings(global)?.taking_down(what)),
+    }
+}
+
+/// What a playbook of relight's takes down that other runs made, before it is known which.
+fn takes_down(playbook: &str) -> Option<TakenDown> {
+    match playbook {
+        "teardown" => Some(TakenDown::Rehearsals(Vec::new())),
+        "sweep" => Some(TakenDown::Expired(Vec::new())),
+        "teardown-live" => Some(TakenDown::Living),
+        _ => None,
+    }
+}
+
+fn with(global: &Global, playbook: &str, mode: Mode, settings: Settings) -> Result<Prepared, Stop> {
     let source = source(global)?;
     let plan = plan(&source, playbook, &settings, mode)?;
     let scripts = scripts(&source)?;
@@ -92,11 +118,11 @@ pub fn prepare(global: &Global, playbook: &str, mode: Mode) -> Result<Prepared, 
 
 /// The same in the mode that the playbook is for: one for rehearsals is never shown with production's names.
 pub fn as_it_would_run(global: &Global, playbook: &str) -> Result<(Prepared, Mode), Stop> {
-    let live = prepare(global, playbook, Mode::Live)?;
+    let live = prepare_for(global, playbook, Mode::Live, takes_down(playbook))?;
     if live.plan.mends != REHEARSAL {
         return Ok((live, Mode::Live));
     }
-    Ok((prepare(global, playbook, Mode::Rehearsal)?, Mode::Rehearsal))
+    Ok((prepare_for(global, playbook, Mode::Rehearsal, takes_down(playbook))?, Mode::Rehearsal))
 }
 
 /// A new run's id: 12 lower-case base32 characters of 60 random bits.

@@ -11,7 +11,7 @@ use super::prompts;
 use super::runs::{self, KeptRun};
 use super::worlds::{self, Environment};
 use crate::actions::{Mode, RunId};
-use crate::config;
+use crate::config::{self, TakenDown};
 use crate::engine::{step_records, Event, Journal, RunStarted, RunState, StepRecord, FORMAT};
 use crate::world::{selector, Answer, Question, World, WorldKind};
 use dialoguer::console::Term;
@@ -37,7 +37,8 @@ pub async fn resume(global: &Global, environment: &Environment, named: Option<&s
         WorldKind::Sandbox => Some(card::required(&global.state, &settings.cluster, &first.world_uid)?),
         _ => None,
     };
-    let mut prepared = prepare::prepare(global, &first.playbook, mode)?;
+    let taken_down = TakenDown::of_record(&kept.state.settings);
+    let mut prepared = prepare::prepare_for(global, &first.playbook, mode, taken_down)?;
     prepared.set_budget(kept.state.settings.pointer("/spare/budget").and_then(serde_json::Value::as_f64));
     let prepared = prepared;
     let nobody = Arc::new(crate::world::NobodyThere);

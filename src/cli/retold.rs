@@ -7,7 +7,8 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 /// The commands that these options matter for.
-const COMMANDS: [&str; 8] = ["resume", "rebuild", "rehearse", "status", "plan", "validate", "kubectl", "sandbox"];
+const COMMANDS: [&str; 10] =
+    ["resume", "rebuild", "rehearse", "teardown", "sweep", "status", "plan", "validate", "kubectl", "sandbox"];
 
 const SANDBOX: &str = " --sandbox";
 
@@ -36,9 +37,14 @@ pub fn remember(global: &Global) {
     let _ = FLAGS.set(flags);
 }
 
+/// Those options, as a command line has them.
+pub fn flags() -> &'static str {
+    FLAGS.get().map_or("", String::as_str)
+}
+
 /// The text with those options in the commands that it tells.
 pub fn retold(text: &str) -> String {
-    with(text, FLAGS.get().map_or("", String::as_str))
+    with(text, flags())
 }
 
 fn with(text: &str, flags: &str) -> String {

@@ -65,6 +65,10 @@ pub fn running(global: &Global, settings: &Settings) -> Result<Card, Stop> {
 
 /// A running sandbox in the disaster that the playbook is for.
 pub async fn ready_for(global: &Global, prepared: &Prepared) -> Result<Card, Stop> {
+    if prepared.settings.taken_down.is_some() {
+        // What is taken down is what is there; and another profile is no reason for another world.
+        return running(global, &prepared.settings);
+    }
     let card = started(global, &prepared.settings).await?;
     // A rehearsal leaves the living cluster as it is, whatever it is.
     let spare = prepared.settings.spare.is_some();

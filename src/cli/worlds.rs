@@ -7,7 +7,7 @@ use crate::providers::{
     Cloudflare, Generated, Hetzner, KubeApi, NoDns, OnlyEdge, OpenSsh, OsRandom, RunFiles, Secrets, SystemClock,
     Visitor,
 };
-use crate::world::{Addresses, Clock, Dns, Person, Secret, SecretSource, Shell, World, WorldKind};
+use crate::world::{Addresses, Clock, Cloud, Dns, Person, Secret, SecretSource, Shell, World, WorldKind};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -96,6 +96,25 @@ fn sandbox(card: &Card, settings: &Settings) -> Doors {
         only: Some(OnlyEdge { address: card.edge, authority: card.authority.clone().into_bytes() }),
         clock: Arc::new(clock(card)),
     }
+}
+
+/// The cloud and the clock of these settings alone, for a look: the sandbox's of the card, or the real ones.
+pub fn cloud(
+    settings: &Settings,
+    environment: &Environment,
+    card: Option<&Card>,
+) -> Result<(Arc<dyn Cloud>, Arc<dyn Clock>), Stop> {
+    let doors = match card {
+        Some(card) => sandbox(card, settings),
+        None => real(environment, settings)?,
+    };
+    let Doors { hcloud, clock, .. } = doors;
+    Ok((Arc::new(Hetzner::new(&hcloud.0, &hcloud.1, Arc::clone(&clock), &settings.timeouts)?), clock))
+}
+
+/// Whether there is a token of the project that rehearsals are in.
+pub fn has_rehearsal_token(environment: &Environment) -> bool {
+    token(environment, REHEARSAL_TOKEN).is_ok()
 }
 
 /// The sandbox's clock: every process that looks at it agrees on the time.

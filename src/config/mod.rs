@@ -12,6 +12,7 @@ mod rule;
 mod schema;
 mod settings;
 mod shape;
+mod taken_down;
 mod validate;
 mod yaml;
 
@@ -22,3 +23,4 @@ pub use record::differences;
 pub use rehearsed::{Differs, Rehearsed};
 pub use schema::schema;
 pub use settings::*;
+pub use taken_down::TakenDown;

@@ -4,6 +4,7 @@ use super::settings::{
     CloudSettings, K3sSettings, NetworkSettings, RehearsalSecret, RehearsalSettings, S3Settings, SecretContent,
     SecretSettings, Settings, SpareSettings,
 };
+use super::TakenDown;
 use crate::world::SecretFrom;
 use serde_json::{json, Map, Value};
 use sha2::{Digest, Sha256};
@@ -26,6 +27,7 @@ impl Settings {
             health,
             rehearsal,
             spare,
+            taken_down,
             recipients,
             timeouts,
             base,
@@ -48,6 +50,7 @@ impl Settings {
             "health": health,
             "rehearsal": rehearsal_record(rehearsal, base),
             "spare": spare.as_ref().map(spare_record),
+            "taken_down": taken_down.as_ref().map(TakenDown::record),
             "recipients": recipients,
             "timeouts": {
                 "connect": time(timeouts.connect), "probe": time(timeouts.probe), "step": time(timeouts.step),

@@ -1,7 +1,7 @@
 //! What a validated configuration says. The rest of relight sees this and never the YAML.
 
 use super::manifests::ReadOnce;
-use super::Rehearsed;
+use super::{Rehearsed, TakenDown};
 use crate::world::SecretFrom;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -30,6 +30,8 @@ pub struct Settings {
     pub rehearsal: RehearsalSettings,
     /// Set in a rehearsal's settings: its servers are spare ones.
     pub spare: Option<SpareSettings>,
+    /// Set in the settings of a run that takes down what earlier runs made.
+    pub taken_down: Option<TakenDown>,
     /// age recipients for secrets kept with the cluster's state; empty: kept 0600, unencrypted.
     pub recipients: Vec<String>,
     /// Limits of waiting.

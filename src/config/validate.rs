@@ -51,6 +51,7 @@ pub(super) fn settings(checks: &mut Checks, raw: RawSettings) -> Settings {
         health,
         rehearsal,
         spare: None,
+        taken_down: None,
         recipients,
         timeouts,
         base,

@@ -5,12 +5,13 @@ use crate::world::{of_run, selector, Amount, Server, World, STATE};
 use std::time::Duration;
 
 /// What the cluster's servers cost a month, by the cloud's price list of now. None where the cloud does not tell within the
-/// limit, or has no price of one of them: a sum that leaves something out would be a wrong one.
+/// limit, or has no price of one of them: a sum that leaves something out would be a wrong one. No server costs nothing,
+/// whatever the prices are.
 pub(super) async fn now(world: &World, cluster: &str, run: &str, limit: Duration) -> Option<Cost> {
     let told = async {
         let servers = world.cloud.servers(&selector(cluster, None)).await.ok()?;
         if servers.is_empty() {
-            return None;
+            return Some(Cost::default());
         }
         let prices = world.cloud.prices().await.ok()?;
         let (mut ours, mut fenced) = ((0, Amount::default()), (0, Amount::default()));

@@ -234,7 +234,7 @@ pub struct RunFinished {
 }
 
 /// What the cluster's servers cost a month at most, their public addresses included.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Cost {
     /// `EUR`.
     pub currency: String,

@@ -3,11 +3,18 @@
 //! It trusts nothing that it is told: before every permit it looks at the target itself. A playbook cannot switch it off.
 
 use crate::actions::{Facts, Mode, Place};
-use crate::world::{of_cluster, of_run, Error, Labels, Permit, Result, Target, ThingKind, World, MANAGED_BY};
+use crate::world::{
+    expired, of_cluster, of_living, of_run, rehearsal_of, Error, Labels, Permit, Result, Target, ThingKind, World,
+    MANAGED_BY,
+};
 use std::net::IpAddr;
+use std::time::Duration;
 
 /// Looks at the target, and says whether this run may touch it. The caller issues the permit after the intent is on disk.
 pub(super) async fn look(world: &World, place: &Place<'_>, facts: &Facts, target: &Target) -> Result<()> {
+    if place.settings.taken_down.is_some() && !takes_down(target) {
+        return Err(stopped(place, &format!("{target}: a run that takes down makes nothing, and changes no node")));
+    }
     match target {
         Target::CloudNew { kind, name } => new_thing(world, place, kind, name).await,
         Target::Cloud { kind, id } => thing(world, place, kind, *id).await,
@@ -29,18 +36,36 @@ fn stopped(place: &Place<'_>, why: &str) -> Error {
         .code("guard")
 }
 
+/// Whether a run that takes down may have anything to do with this.
+fn takes_down(target: &Target) -> bool {
+    matches!(target, Target::Cloud { .. } | Target::Dns { .. })
+}
+
 /// Whether the labels let this run touch the thing: made by this run, or (live) of its cluster.
-fn ours(place: &Place<'_>, labels: &Labels) -> bool {
-    match place.run.mode {
-        Mode::Live => of_cluster(labels, &place.settings.cluster),
-        Mode::Rehearsal => of_run(labels, &place.settings.cluster, &place.run.id),
+fn ours(place: &Place<'_>, labels: &Labels, now: Duration) -> bool {
+    let (cluster, run) = (&place.settings.cluster, &place.run.id);
+    match (place.run.mode, &place.settings.taken_down) {
+        (Mode::Live, None) => of_cluster(labels, cluster),
+        (Mode::Live, Some(_)) => of_living(labels, cluster),
+        (Mode::Rehearsal, None) => of_run(labels, cluster, run),
+        // Whatever the list says: what a live run made is of no rehearsal.
+        (Mode::Rehearsal, Some(down)) => {
+            let of = rehearsal_of(labels, cluster);
+            let named = of.is_some_and(|of| down.rehearsals().iter().any(|run| run == of));
+            named && (!down.only_expired() || expired(labels, now))
+        }
     }
 }
 
 /// A rehearsal's things are known by their names too: labels that say more than they should, or a reply about another project,
 /// must not be enough to touch what production has.
 fn named(place: &Place<'_>, name: &str) -> bool {
-    place.run.mode == Mode::Live || name.starts_with(&place.name(""))
+    let of = |run: &String| name.starts_with(&format!("{}-r-{run}-", place.settings.cluster));
+    match (place.run.mode, &place.settings.taken_down) {
+        (Mode::Live, _) => true,
+        (Mode::Rehearsal, None) => name.starts_with(&place.name("")),
+        (Mode::Rehearsal, Some(down)) => down.rehearsals().iter().any(of),
+    }
 }
 
 async fn all(world: &World, kind: &str) -> Result<Vec<(i64, String, Labels)>> {
@@ -68,7 +93,7 @@ async fn new_thing(world: &World, place: &Place<'_>, kind: &str, name: &str) -> 
     }
     match all(world, kind).await?.into_iter().find(|(_, n, _)| n == name) {
         None => Ok(()),
-        Some((id, _, labels)) if ours(place, &labels) => {
+        Some((id, _, labels)) if ours(place, &labels, world.clock.now()) => {
             Err(Error::transient(format!("{kind} {name} exists by now (id {id}); looking again")))
         }
         Some((id, ..)) => Err(stopped(place, &format!("{kind} {name} (id {id}) exists and is not this cluster's"))),
@@ -82,7 +107,7 @@ async fn thing(world: &World, place: &Place<'_>, kind: &str, id: i64) -> Result<
     };
     match found {
         None => Err(Error::transient(format!("{kind} {id} does not exist any more; looking again"))),
-        Some((_, name, labels)) if ours(place, &labels) && named(place, &name) => Ok(()),
+        Some((_, name, labels)) if ours(place, &labels, world.clock.now()) && named(place, &name) => Ok(()),
         Some((_, name, _)) => Err(stopped(place, &format!("{kind} {name} (id {id}) is not this cluster's"))),
     }
 }
@@ -108,7 +133,7 @@ async fn node(world: &World, place: &Place<'_>, address: IpAddr) -> Result<()> {
     let servers = world.cloud.servers("").await?;
     let here = servers.iter().find(|s| s.public_ip.map(IpAddr::V4) == Some(address));
     match here {
-        Some(server) if ours(place, &server.labels) && named(place, &server.name) => Ok(()),
+        Some(server) if ours(place, &server.labels, world.clock.now()) && named(place, &server.name) => Ok(()),
         Some(server) => {
             Err(stopped(place, &format!("{address} is server {}, which is not this cluster's", server.name)))
         }

@@ -154,7 +154,8 @@ impl Run<'_> {
             journal: format!("{}/{JOURNAL}", self.world.files.place()),
             first_answer_seconds: milestone("first_answer"),
             cost: None,
-            recovery_seconds: (outcome == "succeeded").then(|| milestone("recovered").unwrap_or(since.as_secs_f64())),
+            recovery_seconds: (outcome == "succeeded" && self.settings.taken_down.is_none())
+                .then(|| milestone("recovered").unwrap_or(since.as_secs_f64())),
         }
     }
 }

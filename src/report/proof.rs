@@ -159,7 +159,8 @@ impl ProvenStep {
 pub fn proof<'e>(events: impl IntoIterator<Item = (u64, &'e Event)>, head: &str) -> Option<Proof> {
     let past = Past::of(events);
     let ((began, first), (ended, end)) = (past.first.as_ref()?, past.end.as_ref()?);
-    if first.mode != "rehearsal" {
+    // A run that takes down what others made rehearses nothing.
+    if first.mode != "rehearsal" || first.settings.get("taken_down").is_some_and(|what| !what.is_null()) {
         return None;
     }
     let steps: Vec<ProvenStep> = past.plan.iter().map(|record| step(record, past.steps.get(&record.id))).collect();

@@ -62,7 +62,9 @@ fn facts(board: &Board) -> String {
         row("unknown outcomes", settled.join(", "));
     }
     if let Some(cost) = board.finished.as_ref().and_then(|e| e.cost.as_ref()) {
-        row("costs", month(&cost.currency, cost.servers, cost.monthly_net, cost.monthly_gross));
+        if cost.servers > 0 {
+            row("costs", month(&cost.currency, cost.servers, cost.monthly_net, cost.monthly_gross));
+        }
         if cost.fenced > 0 {
             let text = month(&cost.currency, cost.fenced, cost.fenced_monthly_net, cost.fenced_monthly_gross);
             row("fenced cost", format!("{text}, until they are deleted"));

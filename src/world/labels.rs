@@ -1,6 +1,7 @@
 //! Names and labels of what relight makes: the one place that makes them and that says whose a thing is.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// Labels as the cloud keeps them.
 pub type Labels = BTreeMap<String, String>;
@@ -75,9 +76,49 @@ pub fn of_run(labels: &Labels, cluster: &str, run: &str) -> bool {
     of_cluster(labels, cluster) && labels.get(RUN).is_some_and(|v| *v == label_value(run))
 }
 
+/// The value of [`MODE`] on what a rehearsal made.
+const REHEARSAL: &str = "rehearsal";
+
+/// Which rehearsal of this cluster made the thing; `None` where none did.
+pub fn rehearsal_of<'a>(labels: &'a Labels, cluster: &str) -> Option<&'a str> {
+    let of_one = of_cluster(labels, cluster) && labels.get(MODE).is_some_and(|mode| mode == REHEARSAL);
+    labels.get(RUN).filter(|_| of_one).map(String::as_str)
+}
+
+/// Whether the labels say that a live run made the thing, or that somebody took it over for the living cluster.
+pub fn of_living(labels: &Labels, cluster: &str) -> bool {
+    of_cluster(labels, cluster) && labels.get(MODE).is_none_or(|mode| mode != REHEARSAL)
+}
+
+/// When the thing may go, since the epoch; `None` where the labels do not say so.
+pub fn expires(labels: &Labels) -> Option<Duration> {
+    labels.get(EXPIRES)?.parse().ok().map(Duration::from_secs)
+}
+
+/// Whether the labels say that the thing's time is over.
+pub fn expired(labels: &Labels, now: Duration) -> bool {
+    expires(labels).is_some_and(|until| until <= now)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_rehearsals_things_are_told_from_the_living_clusters_and_only_a_time_that_has_passed_is_over() {
+        let labels = |mode: &str, until: &str| -> Labels {
+            let pairs = [(MANAGED_BY, "relight"), (CLUSTER, "c"), (RUN, "abc"), (MODE, mode), (EXPIRES, until)];
+            pairs.into_iter().filter(|(_, v)| !v.is_empty()).map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
+        };
+        let (spare, live, older) = (labels("rehearsal", "100"), labels("live", ""), labels("", ""));
+        assert_eq!(rehearsal_of(&spare, "c"), Some("abc"));
+        assert_eq!([&live, &older].map(|l| rehearsal_of(l, "c")), [None, None]);
+        assert_eq!(rehearsal_of(&spare, "another"), None);
+        assert_eq!([&spare, &live, &older].map(|l| of_living(l, "c")), [false, true, true]);
+        let at = Duration::from_secs;
+        assert_eq!([at(99), at(100)].map(|now| expired(&spare, now)), [false, true]);
+        assert!(!expired(&live, at(100)) && !expired(&labels("rehearsal", "soon"), at(100)));
+    }
 
     #[test]
     fn label_values_obey_the_clouds_rule() {
