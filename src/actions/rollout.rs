@@ -3,7 +3,7 @@
 
 use super::rank::{self, ROLLED_OUT};
 use super::{access, manifests, Action, Check, FactKind, Facts, Place, StepContext};
-use crate::config::Manifest;
+use crate::config::{Manifest, TraefikFile};
 use crate::world::{ApiAt, Class, Kind, Result, Scope};
 use async_trait::async_trait;
 use serde_json::{json, Value};
@@ -185,6 +185,25 @@ impl Action for Roll {
 /// Waits for K3s' Traefik: the chart's job for the current configuration, then the DaemonSet on every node.
 pub(super) struct Traefik;
 
+impl Traefik {
+    /// What keeps the chart's job from being that of the configuration. The job's `configHash` is over what the controller alone
+    /// puts together, so what it was made from is compared, and when: the job of other values is deleted and made anew.
+    /// Source: helm-controller `pkg/controllers/chart/chart.go`.
+    async fn earlier_values(cx: &StepContext<'_>, at: &ApiAt, job: &Value) -> Result<Option<String>> {
+        let Some(wanted) = cx.settings().k3s.traefik.as_ref().and_then(TraefikFile::values) else { return Ok(None) };
+        let kind = Kind::new("helm.cattle.io/v1", "HelmChartConfig");
+        let config = cx.world.cluster.get(at, &kind, Some("kube-system"), "traefik").await?.unwrap_or_default();
+        let values = config.pointer("/spec/valuesContent").and_then(Value::as_str).unwrap_or_default();
+        if values.trim() != wanted.trim() {
+            return Ok(Some("HelmChartConfig traefik is not the configured one yet".to_owned()));
+        }
+        // RFC 3339 in UTC, to the second: the order of the texts is that of the times.
+        let made = |o: &Value| o.pointer("/metadata/creationTimestamp").and_then(Value::as_str).map(str::to_owned);
+        let older = made(job) < made(&config);
+        Ok(older.then(|| "Traefik's job is of before its HelmChartConfig".to_owned()))
+    }
+}
+
 #[async_trait]
 impl Action for Traefik {
     fn describe(&self, place: &Place<'_>) -> String {
@@ -207,9 +226,13 @@ impl Action for Traefik {
         if !conditions.into_iter().flatten().any(|c| c["type"] == "Complete" && c["status"] == "True") {
             return Ok(Check::Pending(format!("job {name} is not complete")));
         }
+        if let Some(why) = Self::earlier_values(cx, &at, &job).await? {
+            return Ok(Check::Pending(why));
+        }
         let set = cx.world.cluster.get(&at, &Kind::new("apps/v1", "DaemonSet"), system, "traefik").await?;
         let Some(set) = set else {
-            return Ok(Check::Refused("Traefik is no DaemonSet; its HelmChartConfig was not taken".to_owned()));
+            // The job may have been that of the chart's own values, and the one of ours is still to come.
+            return Ok(Check::Pending("Traefik is no DaemonSet; its HelmChartConfig was not taken yet".to_owned()));
         };
         let wanted = cx.settings().nodes.len() as u64;
         let desired = set.pointer("/status/desiredNumberScheduled").and_then(Value::as_u64).unwrap_or_default();

@@ -98,12 +98,11 @@ fn sandbox(card: &Card, settings: &Settings) -> Doors {
     }
 }
 
+/// A cloud, and the clock that its times are of.
+pub type CloudAndClock = (Arc<dyn Cloud>, Arc<dyn Clock>);
+
 /// The cloud and the clock of these settings alone, for a look: the sandbox's of the card, or the real ones.
-pub fn cloud(
-    settings: &Settings,
-    environment: &Environment,
-    card: Option<&Card>,
-) -> Result<(Arc<dyn Cloud>, Arc<dyn Clock>), Stop> {
+pub fn cloud(settings: &Settings, environment: &Environment, card: Option<&Card>) -> Result<CloudAndClock, Stop> {
     let doors = match card {
         Some(card) => sandbox(card, settings),
         None => real(environment, settings)?,

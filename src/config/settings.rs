@@ -1,6 +1,7 @@
 //! What a validated configuration says. The rest of relight sees this and never the YAML.
 
 use super::manifests::ReadOnce;
+use super::yaml::Yaml;
 use super::{Rehearsed, TakenDown};
 use crate::world::SecretFrom;
 use std::collections::BTreeMap;
@@ -108,6 +109,14 @@ pub struct TraefikFile {
     pub path: PathBuf,
     /// What it holds.
     pub text: String,
+}
+
+impl TraefikFile {
+    /// The chart's values in it.
+    pub fn values(&self) -> Option<String> {
+        let documents = Yaml::documents(&self.path, &self.text).ok()?;
+        documents.iter().find_map(|d| d.at(&["spec", "valuesContent"]).and_then(Yaml::text).map(str::to_owned))
+    }
 }
 
 /// etcd snapshots.

@@ -3,7 +3,7 @@
 //! Locks are always taken in the same order: the model's, then the objects'.
 
 use super::doors::{Api, KubernetesBackend};
-use super::model::{lock, ApiState, ClusterView, FaultKind, Shared, Workloads};
+use super::model::{lock, ApiState, ClusterView, FaultKind, Reaches, Shared, Workloads};
 use super::objects::{NodeView, Objects, Pace};
 use super::singletons::Twins;
 use crate::world::{Clock, Secret};
@@ -72,7 +72,7 @@ impl Workloads for Clusters {
                     name: n.name.clone(),
                     address: n.internal.to_string(),
                     ready: n.ready,
-                    api: n.api,
+                    api: n.reaches == Reaches::All,
                     labels: n.labels.clone(),
                     version: n.version.clone(),
                     voter: n.voter,

@@ -1,6 +1,6 @@
 //! Workloads that must never run twice: two pods of one at the same time, in one cluster or in two, break a promise.
 
-use super::model::ClusterView;
+use super::model::{ClusterView, Reaches};
 use super::objects::Objects;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,7 +26,7 @@ fn singletons(objects: &Objects) -> BTreeSet<String> {
 /// For each running pod the Deployment it is of, as `namespace/name`. Pods run where the node is alive; on one that is cut off
 /// they reach nobody, and count as fenced.
 fn running(objects: &Objects, cluster: &ClusterView) -> Vec<String> {
-    let alive = cluster.nodes.iter().filter(|n| n.ready && !n.cut_off);
+    let alive = cluster.nodes.iter().filter(|n| n.ready && n.reaches != Reaches::Nobody);
     let alive: BTreeSet<&str> = alive.map(|n| n.name.as_str()).collect();
     let runs = |p: &&Arc<Value>| text(p, "/status/phase") == "Running" && alive.contains(text(p, "/spec/nodeName"));
     let owner = |p: &Arc<Value>| {

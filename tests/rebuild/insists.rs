@@ -11,6 +11,7 @@ use relight::sandbox::model::{
 };
 use relight::world::{ApiAt, Cluster, FirewallRule, Kind, Labels, Permit, Result, Scope, World};
 use serde_json::{json, Value};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -147,47 +148,105 @@ fn addresses_of_version_6_go_from_the_clusters_names_and_from_no_other() {
     assert_eq!(sixes(), [other]);
 }
 
-/// A cluster one of whose kubelets runs another version: the binary was replaced, and K3s not restarted.
-struct Older(Arc<dyn Cluster>);
+/// A cluster that shows its objects otherwise than they are: by kind, and how often it was asked for that kind by name.
+struct Shown {
+    cluster: Arc<dyn Cluster>,
+    kind: &'static str,
+    asked: AtomicU32,
+    other: fn(&str, u32, Option<Value>) -> Option<Value>,
+}
+
+fn shown(world: World, kind: &'static str, other: fn(&str, u32, Option<Value>) -> Option<Value>) -> World {
+    let asked = AtomicU32::new(0);
+    World { cluster: Arc::new(Shown { cluster: world.cluster.clone(), kind, asked, other }), ..world }
+}
 
 #[async_trait]
-impl Cluster for Older {
+impl Cluster for Shown {
     async fn ready(&self, at: &ApiAt) -> Result<()> {
-        self.0.ready(at).await
+        self.cluster.ready(at).await
     }
     async fn get(&self, at: &ApiAt, kind: &Kind, namespace: Option<&str>, name: &str) -> Result<Option<Value>> {
-        let mut found = self.0.get(at, kind, namespace, name).await?;
-        if let Some(node) = found.as_mut().filter(|_| kind.kind == "Node" && name == "honeydue-node-2") {
-            node["status"]["nodeInfo"]["kubeletVersion"] = json!("v1.33.1+k3s1");
+        let found = self.cluster.get(at, kind, namespace, name).await?;
+        if kind.kind != self.kind {
+            return Ok(found);
         }
-        Ok(found)
+        Ok((self.other)(name, self.asked.fetch_add(1, Ordering::SeqCst) + 1, found))
     }
     async fn list(&self, at: &ApiAt, kind: &Kind, scope: &Scope) -> Result<Vec<Value>> {
-        self.0.list(at, kind, scope).await
+        self.cluster.list(at, kind, scope).await
     }
     async fn apply(&self, permit: &Permit, at: &ApiAt, object: &Value, force: bool) -> Result<Value> {
-        self.0.apply(permit, at, object, force).await
+        self.cluster.apply(permit, at, object, force).await
     }
     async fn merge(&self, p: &Permit, at: &ApiAt, k: &Kind, ns: Option<&str>, name: &str, v: &Value) -> Result<Value> {
-        self.0.merge(p, at, k, ns, name, v).await
+        self.cluster.merge(p, at, k, ns, name, v).await
     }
     async fn delete(&self, p: &Permit, at: &ApiAt, k: &Kind, ns: Option<&str>, name: &str) -> Result<()> {
-        self.0.delete(p, at, k, ns, name).await
+        self.cluster.delete(p, at, k, ns, name).await
     }
     async fn log_tail(&self, at: &ApiAt, ns: &str, pod: &str, container: &str, previous: bool) -> Result<String> {
-        self.0.log_tail(at, ns, pod, container, previous).await
+        self.cluster.log_tail(at, ns, pod, container, previous).await
     }
 }
 
 #[test]
 fn a_node_whose_kubelet_is_of_another_version_is_refused_and_named() {
     let mut life = Life::lost(Loss::Gone);
-    life.between = Arc::new(|world: World| World { cluster: Arc::new(Older(world.cluster.clone())), ..world });
+    // The binary was replaced, and K3s not restarted.
+    life.between = Arc::new(|world: World| {
+        shown(world, "Node", |name, _, mut node| {
+            if let Some(node) = node.as_mut().filter(|_| name == "honeydue-node-2") {
+                node["status"]["nodeInfo"]["kubeletVersion"] = json!("v1.33.1+k3s1");
+            }
+            node
+        })
+    });
     let end = life.process(&Tripwire::new());
     assert_eq!(end.outcome(), "refused", "{end:?} {}", why(&life));
     let told = why(&life);
     let wanted = "node-join[node-2]: node honeydue-node-2 runs v1.33.1+k3s1 instead of v1.34.6+k3s1";
     assert!(told.contains(wanted), "{told}");
+}
+
+#[test]
+fn a_traefik_that_is_no_daemonset_yet_is_waited_for() {
+    static ASKED: AtomicU32 = AtomicU32::new(0);
+    let mut life = Life::lost(Loss::Gone);
+    life.between = Arc::new(|world: World| {
+        shown(world, "DaemonSet", |_, asked, set| {
+            ASKED.store(asked, Ordering::SeqCst);
+            set.filter(|_| asked > 3)
+        })
+    });
+    succeeds(&life);
+    assert!(ASKED.load(Ordering::SeqCst) > 3, "it was never absent");
+}
+
+#[test]
+fn a_job_of_traefik_that_has_other_values_than_the_configured_ones_or_is_of_before_them_is_not_taken_for_ours() {
+    let other: fn(World) -> World = |world| {
+        shown(world, "HelmChartConfig", |_, _, mut config| {
+            config.as_mut().unwrap()["spec"]["valuesContent"] = json!("deployment: {}");
+            config
+        })
+    };
+    let later: fn(World) -> World = |world| {
+        shown(world, "HelmChartConfig", |_, _, mut config| {
+            config.as_mut().unwrap()["metadata"]["creationTimestamp"] = json!("2099-01-01T00:00:00Z");
+            config
+        })
+    };
+    let both =
+        [(other, "HelmChartConfig traefik is not the configured one"), (later, "job is of before its HelmChart")];
+    for (outside, words) in both {
+        let mut life = Life::lost(Loss::Gone);
+        life.between = Arc::new(outside);
+        let end = life.process(&Tripwire::new());
+        assert_eq!(end.outcome(), "failed", "{end:?} {}", why(&life));
+        let told = why(&life);
+        assert!(told.contains("traefik: ") && told.contains(words), "{told}");
+    }
 }
 
 /// Somebody puts the old firewall back onto a server while it is cut off, and what is on it when it counts as out of action.

@@ -66,4 +66,4 @@ pub use state::{lock, KubeconfigIssuer, Model, Shared};
 pub use things::{CloudThing, Subnet, ThingState};
 pub use units::{Connection, Job, NodeError, UnitState};
 pub use userdata::CloudConfig;
-pub use workloads::{ClusterView, NodeView, Workloads};
+pub use workloads::{ClusterView, NodeView, Reaches, Workloads};

@@ -4,7 +4,7 @@ use super::etcd::K3sCluster;
 use super::k3s::advertised;
 use super::machine::Machine;
 use super::things::bounds;
-use super::{Model, ThingState};
+use super::{Model, Reaches, ThingState};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -68,7 +68,7 @@ impl Model {
 
     /// Whether a server's firewalls let nothing in and nothing out on the public interface: no incoming rule, and outgoing ones
     /// of which none leads anywhere. Source: Hetzner Cloud API, "Firewalls".
-    pub(super) fn cut_off(&self, machine: &Machine) -> bool {
+    fn cut_off(&self, machine: &Machine) -> bool {
         let Some(project) = self.projects.get(machine.project) else { return false };
         let Some(server) = project.servers.get(&machine.server) else { return false };
         let rules = server.firewalls.iter().filter_map(|id| match project.things.get(id).map(|t| &t.state) {
@@ -112,13 +112,21 @@ impl Model {
             Reach::Refused
         }
     }
-    /// Whether what runs on this machine reaches the API servers of a cluster: `kubernetes.default` leads to any of them, so one
+    /// Whom what runs on this machine reaches of its cluster: `kubernetes.default` leads to any of them, so one
     /// that is closed makes every other request hang.
-    pub(super) fn reaches_apis(&self, from: &Machine, cluster: &K3sCluster) -> bool {
+    pub(super) fn reached_from(&self, from: &Machine, cluster: &K3sCluster) -> Reaches {
+        if self.cut_off(from) {
+            return Reaches::Nobody;
+        }
         let others = cluster.members.keys().filter(|id| **id != from.server).filter_map(|id| self.machines.get(id));
-        others
-            .filter(|m| m.on_since.is_some() && m.k3s.listens())
-            .all(|server| advertised(server).is_some_and(|at| self.node_reaches(from, server, at, 6443) == Reach::Open))
+        let every = others.filter(|m| m.on_since.is_some() && m.k3s.listens()).all(|server| {
+            advertised(server).is_some_and(|at| self.node_reaches(from, server, at, 6443) == Reach::Open)
+        });
+        if every {
+            Reaches::All
+        } else {
+            Reaches::NotEveryApi
+        }
     }
     /// Whether one machine reaches a port of another at this address of it, and from which address of its own it comes.
     pub(super) fn node_reaches(&self, from: &Machine, to: &Machine, at: Ipv4Addr, port: u16) -> Reach {

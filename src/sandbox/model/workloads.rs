@@ -18,10 +18,8 @@ pub struct NodeView {
     pub external: Option<Ipv4Addr>,
     /// Whether kubelet and containers run.
     pub ready: bool,
-    /// Whether the cloud's firewalls let nothing in and nothing out: what runs there reaches nobody.
-    pub cut_off: bool,
-    /// Whether what runs there reaches the API server of every server, at the address that it advertises.
-    pub api: bool,
+    /// Whom what runs there reaches.
+    pub reaches: Reaches,
     /// Whether its etcd member votes.
     pub voter: bool,
     /// `node-label` of its configuration.
@@ -32,6 +30,17 @@ pub struct NodeView {
     pub registered: Duration,
     /// Another value after every boot: its containers start anew.
     pub boot_id: String,
+}
+
+/// Whom the pods of a node reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reaches {
+    /// Everybody.
+    All,
+    /// Not the API server of every server, at the address that it advertises.
+    NotEveryApi,
+    /// Nobody: the cloud's firewalls let nothing in and nothing out.
+    Nobody,
 }
 
 /// A K3s cluster whose API server has been up at least once.
