@@ -111,7 +111,9 @@ impl Desk {
     /// What the first record is documented to hold.
     fn digests(&self, settings: &Settings, plan: &Plan, scripts: &Scripts) -> BTreeMap<String, String> {
         let mut record = settings.record();
-        record.as_object_mut().unwrap().remove("spare");
+        for not_of_it in ["spare", "taken_down"] {
+            record.as_object_mut().unwrap().remove(not_of_it);
+        }
         let mut all = BTreeMap::from([
             ("binary".to_owned(), sha256_hex(&fs::read(env!("CARGO_BIN_EXE_relight")).unwrap())),
             ("configuration".to_owned(), sha256_hex(record.to_string().as_bytes())),

@@ -315,14 +315,13 @@ async fn a_secrets_text_is_stored_as_base64(bench: Bench) {
 
 async fn logs_are_read_and_a_waiting_container_says_why_not(bench: Bench) {
     let pods = bench.cluster.list(&bench.at, &Kind::new("v1", "Pod"), &Scope::namespace("kube-system")).await.unwrap();
-    let pod = pods.iter().find(|p| p["metadata"]["name"].as_str().unwrap().starts_with("coredns")).unwrap();
-    let name = pod["metadata"]["name"].as_str().unwrap();
+    let mut names = pods.iter().map(|p| p["metadata"]["name"].as_str().unwrap());
+    let name = names.find(|name| name.starts_with("coredns")).unwrap();
     let log = bench.cluster.log_tail(&bench.at, "kube-system", name, "coredns", false).await.unwrap();
     assert!(log.contains("started"), "{log}");
     let error = bench.cluster.log_tail(&bench.at, "kube-system", name, "coredns", true).await.unwrap_err();
     assert!(error.what.contains("previous terminated container"), "{}", error.what);
 }
-
 async fn a_hanging_server_ends_in_a_timeout(bench: Bench) {
     bench.model.set(Api::Hangs);
     let error = bench.cluster.ready(&bench.at).await.unwrap_err();
