@@ -27,7 +27,8 @@ pub struct EarlierRecord {
 impl EarlierRecord {
     pub(super) fn of(record: &Record) -> Self {
         let Record { kind, name, content, proxied, ttl, comment, .. } = record.clone();
-        Self { kind, name, content, proxied, ttl, comment }
+        // Cloudflare says `""` of a comment that was taken away, and `null` of one that never was.
+        Self { kind, name, content, proxied, ttl, comment: comment.filter(|text| !text.is_empty()) }
     }
     fn is_address(&self) -> bool {
         matches!(self.kind.as_str(), "A" | "AAAA")
@@ -216,6 +217,12 @@ mod tests {
         assert!(undone(&there, &[before("a", "192.0.2.1")]).0.is_empty());
         let bare = EarlierRecord { proxied: false, ..before("a", "192.0.2.1") };
         assert_eq!(undone(&there, &[bare]).0.patches.len(), 1);
+    }
+
+    #[test]
+    fn no_comment_is_an_empty_one() {
+        let there = Record { comment: Some(String::new()), ..now("1", "a", "192.0.2.1") };
+        assert!(undone(&[there], &[before("a", "192.0.2.1")]).0.is_empty());
     }
 
     #[test]

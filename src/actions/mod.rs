@@ -35,6 +35,7 @@ mod verify;
 
 pub use access::UNWRITTEN;
 pub use action::*;
+pub use dns_undo::{earlier_records, undone, WANTED};
 pub use fact::{Fact, FactKind, Facts};
 pub use going::Going;
 pub use preflight::{resolve_all, secret_sources};

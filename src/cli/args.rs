@@ -90,6 +90,12 @@ pub enum Command {
     },
     /// Delete what has expired of rehearsals, and nothing else. Made for cron.
     Sweep,
+    /// The cluster's records.
+    Dns {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: DnsCommand,
+    },
     /// Go on with a run that was interrupted or failed.
     Resume {
         /// The run's id; needed where several are unfinished.
@@ -155,6 +161,16 @@ pub struct Which {
     /// The living cluster, for good: servers, disks, records. Wants its name typed (or --confirm NAME); --yes does not do.
     #[arg(long)]
     pub live: bool,
+}
+
+/// Commands of the records.
+#[derive(Debug, Subcommand)]
+pub enum DnsCommand {
+    /// Put back the records of before a run, after showing the difference. Refused where an address is no longer held.
+    Undo {
+        /// The run's id.
+        run: String,
+    },
 }
 
 /// Commands of the sandbox.

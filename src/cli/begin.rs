@@ -9,7 +9,7 @@ use super::person::Terminal;
 use super::prepare::{self, Prepared};
 use super::runs::KeptRun;
 use super::worlds::{self, Environment};
-use super::{commands, digests, history, kept, prompts, proofs, runs, sandbox, spares, taking_down};
+use super::{commands, digests, history, kept, prompts, proofs, runs, sandbox, spares, taking_down, undo};
 use crate::actions::{Going, Mode, RunId};
 use crate::config::TakenDown;
 use crate::engine::{step_records, Event, Journal, RunStarted, RunState, StepRecord, FORMAT};
@@ -52,17 +52,19 @@ pub struct Purpose {
     budget: Option<f64>,
     /// What of earlier runs it takes down.
     taken_down: Option<TakenDown>,
+    /// The records that it puts back, as an earlier run kept them.
+    records: Option<Vec<u8>>,
 }
 
 impl Purpose {
     /// `relight rebuild`.
     pub fn rebuild() -> Self {
-        Self { playbook: "rebuild", mode: Mode::Live, budget: None, taken_down: None }
+        Self { playbook: "rebuild", mode: Mode::Live, budget: None, taken_down: None, records: None }
     }
     /// `relight rehearse`.
     pub fn rehearse(keep: bool, budget: Option<f64>) -> Self {
         let playbook = if keep { "rehearse-keep" } else { "rehearse" };
-        Self { playbook, mode: Mode::Rehearsal, budget, taken_down: None }
+        Self { playbook, mode: Mode::Rehearsal, budget, taken_down: None, records: None }
     }
     /// `relight teardown`, `relight sweep`.
     pub fn take_down(what: TakenDown) -> Self {
@@ -71,7 +73,11 @@ impl Purpose {
             TakenDown::Expired(_) => ("sweep", Mode::Rehearsal),
             TakenDown::Living => ("teardown-live", Mode::Live),
         };
-        Self { playbook, mode, budget: None, taken_down: Some(what) }
+        Self { playbook, mode, budget: None, taken_down: Some(what), records: None }
+    }
+    /// `relight dns undo`.
+    pub fn undo(records: Vec<u8>) -> Self {
+        Self { playbook: "dns-undo", records: Some(records), ..Self::rebuild() }
     }
 }
 
@@ -123,7 +129,7 @@ pub async fn begin(global: &Global, environment: &Environment, purpose: &Purpose
     let records = step_records(&prepared.plan, &prepared.settings, &id, &prepared.scripts);
     let stderr = Term::stderr();
     eprint!("{}", commands::plan_shown(&header, &prepared, &records, columns(&stderr)));
-    let begun = shown(global, environment, &look, &prepared, purpose.mode).await.map(|text| {
+    let begun = shown(global, environment, &look, &prepared, purpose).await.map(|text| {
         eprintln!("{}", fitted(text.trim_end(), &stderr));
     });
     if begun.is_err() {
@@ -140,6 +146,9 @@ pub async fn begin(global: &Global, environment: &Environment, purpose: &Purpose
         let _ = std::fs::remove_dir(&place);
     }
     let world = World { person, secrets: agreed?, ..look };
+    if let Some(records) = &purpose.records {
+        undo::carry(&world, records).await?;
+    }
     start(global, &prepared, &id, world, records, &drawing, &header).await
 }
 
@@ -149,15 +158,18 @@ async fn shown(
     environment: &Environment,
     look: &World,
     prepared: &Prepared,
-    mode: Mode,
+    purpose: &Purpose,
 ) -> Result<String, Stop> {
     let settings = &prepared.settings;
+    if let Some(records) = &purpose.records {
+        return undo::difference(look, settings, records).await;
+    }
     if settings.taken_down.is_some() {
         let going = Going::look(look, settings).await.map_err(before_a_run)?;
         return Ok(taking_down::goes_text(&going));
     }
     let mut text = commands::cost(look, settings).await;
-    if mode == Mode::Rehearsal {
+    if purpose.mode == Mode::Rehearsal {
         text = format!("{text}\n{}", spares::expired_text(global, environment, settings).await);
         return Ok(text);
     }
@@ -256,8 +268,8 @@ async fn agreed(
     prompts::answered(look.kind, source, &prepared.settings, ahead, drawing.quieting()).await
 }
 
-/// Asks before a run begins: live (and for the end of the living cluster in the sandbox too) with the cluster's name typed, in the sandbox with a yes. Without a terminal a sandbox run
-/// begins at once: there is nothing that it could harm.
+/// Asks before a run begins: live (and for the end of the living cluster in the sandbox too) with the cluster's name typed, in the
+/// sandbox with a yes. Without a terminal a sandbox run begins at once: there is nothing that it could harm.
 async fn agree(person: &dyn Person, kind: WorldKind, id: &RunId, prepared: &Prepared) -> Result<(), Stop> {
     let (real, taken_down) = (kind == WorldKind::Real, &prepared.settings.taken_down);
     let living = taken_down == &Some(TakenDown::Living);
@@ -271,6 +283,7 @@ async fn agree(person: &dyn Person, kind: WorldKind, id: &RunId, prepared: &Prep
     let cluster = &prepared.settings.cluster;
     let what = match (taken_down, id.mode) {
         (Some(_), _) => "teardown",
+        (None, Mode::Live) if prepared.plan.name == "dns-undo" => "change of the records",
         (None, Mode::Live) => "rebuild",
         (None, Mode::Rehearsal) => "rehearsal",
     };

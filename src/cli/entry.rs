@@ -1,10 +1,10 @@
 //! From the process's start to a command.
 
-use super::args::{Cli, Command};
+use super::args::{Cli, Command, DnsCommand};
 use super::begin::{self, Purpose};
 use super::exit::{Exit, Stop};
 use super::worlds::Environment;
-use super::{commands, kubectl, prompts, resume, retold, sandbox, taking_down};
+use super::{commands, kubectl, prompts, resume, retold, sandbox, taking_down, undo};
 use crate::world::Secret;
 use clap::Parser;
 use std::io::IsTerminal;
@@ -97,6 +97,7 @@ async fn relights(cli: Cli, environment: &Environment) -> Result<Exit, Stop> {
             return begin::begin(global, environment, &Purpose::rehearse(keep, budget)).await
         }
         Command::Teardown { which } => return taking_down::teardown(global, environment, &which).await,
+        Command::Dns { command: DnsCommand::Undo { run } } => return undo::undo(global, environment, &run).await,
         Command::Sweep => return taking_down::sweep(global, environment).await,
         Command::Resume { run } => return resume::resume(global, environment, run.as_deref()).await,
         Command::Status { run } => commands::status(global, environment, run.as_deref()).await?,

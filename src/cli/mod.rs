@@ -35,6 +35,7 @@ mod serve;
 mod sources;
 mod spares;
 mod taking_down;
+mod undo;
 mod validate;
 mod worlds;
 

@@ -7,8 +7,10 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 /// The commands that these options matter for.
-const COMMANDS: [&str; 10] =
-    ["resume", "rebuild", "rehearse", "teardown", "sweep", "status", "plan", "validate", "kubectl", "sandbox"];
+const COMMANDS: [&str; 11] = [
+    "resume", "dns undo", "rebuild", "rehearse", "teardown", "sweep", "status", "plan", "validate", "kubectl",
+    "sandbox",
+];
 
 const SANDBOX: &str = " --sandbox";
 

@@ -63,10 +63,13 @@ pub fn running(global: &Global, settings: &Settings) -> Result<Card, Stop> {
     card::read(&global.state, &settings.cluster)?.ok_or_else(none)
 }
 
+/// What a playbook is for that mends nothing: it needs the world as it is.
+const UNBROKEN: &str = "healthy";
+
 /// A running sandbox in the disaster that the playbook is for.
 pub async fn ready_for(global: &Global, prepared: &Prepared) -> Result<Card, Stop> {
-    if prepared.settings.taken_down.is_some() {
-        // What is taken down is what is there; and another profile is no reason for another world.
+    if prepared.settings.taken_down.is_some() || prepared.plan.mends == UNBROKEN {
+        // What is taken down or changed is what is there; and another profile is no reason for another world.
         return running(global, &prepared.settings);
     }
     let card = started(global, &prepared.settings).await?;

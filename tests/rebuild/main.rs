@@ -32,5 +32,6 @@ mod old_cluster;
 mod planted;
 mod public;
 mod rehearsal;
+mod undone;
 mod unsteady;
 mod wrong_hands;

@@ -94,13 +94,15 @@ pub(super) struct RecordRequest<'a> {
     content: &'a str,
     proxied: bool,
     ttl: u32,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    comment: &'a str,
+    /// Empty on a record that is there: what it says is taken away. Left out, it would stay.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    comment: Option<&'a str>,
 }
 
 impl<'a> RecordRequest<'a> {
     pub(super) fn new(id: Option<&'a str>, record: &'a NewRecord) -> Self {
         let NewRecord { kind, name, content, proxied, ttl, comment } = record;
+        let comment = Some(comment.as_str()).filter(|text| id.is_some() || !text.is_empty());
         Self { id, kind, name, content, proxied: *proxied, ttl: *ttl, comment }
     }
 }
