@@ -26,5 +26,6 @@ mod living;
 mod lost_again;
 mod old_cluster;
 mod rehearsal;
+mod teardown;
 mod unsteady;
 mod wrong_hands;
