@@ -225,6 +225,18 @@ fn a_record_without_relights_mark_that_points_at_a_server_stops_a_live_teardown_
 }
 
 #[test]
+fn a_token_of_another_project_is_refused_for_a_live_teardown_though_the_names_could_go() {
+    let life = then(&rebuilt(), "teardownaaaa", TakenDown::Living);
+    let before = words(&life);
+    let (start, sandbox) = (Start::default(), life.sandbox.clone());
+    let other = sandbox.with_tokens(&format!("{}-rehearsal", start.cloud_token), &start.dns_token);
+    let life = Life { sandbox: other, ..life };
+    let end = life.process(&Tripwire::new());
+    stopped(&life, &end, "refused", &["no server of honeydue is in this project", "give HCLOUD_TOKEN"]);
+    assert_eq!(words(&life), before);
+}
+
+#[test]
 fn a_teardown_of_another_cluster_finds_nothing_of_this_one() {
     let (rehearsal, live) = (kept().0, rebuilt());
     for (life, what) in [(&rehearsal, rehearsals("abcdefghijkl")), (&live, TakenDown::Living)] {
@@ -274,7 +286,7 @@ fn a_playbook_that_makes_something_in_a_teardown_is_stopped_before_the_call_leav
 }
 
 #[test]
-fn a_sweep_deletes_what_has_expired_and_nothing_a_second_before() {
+fn a_sweep_deletes_what_has_expired_and_nothing_before() {
     let (life, before) = kept();
     let kept = words(&life);
     let until: Vec<u64> = {
