@@ -141,7 +141,7 @@ pub async fn begin(global: &Global, environment: &Environment, purpose: &Purpose
     }
     let secrets = agreed?;
     let person = Arc::new(Agreed { person, to: answered_already(&prepared, &records) });
-    let world = World { person, secrets, ..look };
+    let world = World { secrets, person, ..look };
     start(global, &prepared, &id, world, records, &drawing, &header).await
 }
 

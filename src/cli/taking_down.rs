@@ -7,7 +7,7 @@ use super::exit::{before_a_run, Exit, Stop};
 use super::retold::retold;
 use super::say::say;
 use super::spares::{self, Spares};
-use super::worlds::{self, Environment};
+use super::worlds::{self, Environment, Project};
 use super::{commands, kept, prepare, resume, runs, sandbox};
 use crate::actions::{Going, Mode, RunId};
 use crate::config::{Settings, TakenDown};
@@ -52,7 +52,7 @@ async fn left(
         false => None,
     };
     let looked_at = settings.taking_down(TakenDown::Rehearsals(Vec::new()));
-    let (cloud, clock) = worlds::cloud(&looked_at, environment, card.as_ref())?;
+    let Project { cloud, clock } = worlds::project(&looked_at, environment, card.as_ref())?;
     let all = spares::left(&*cloud, &settings.cluster, world(global)).await.map_err(before_a_run)?;
     Ok((all, clock.now()))
 }

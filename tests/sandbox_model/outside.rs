@@ -51,6 +51,7 @@ pub fn settings() -> Settings {
         },
         health: vec![],
         spare: None,
+        taken_down: None,
         rehearsal: RehearsalSettings::default(),
         recipients: vec![],
         timeouts: Timeouts::default(),
