@@ -39,7 +39,7 @@ impl Settings {
             .collect();
         let secrets: Map<String, Value> =
             secrets.iter().map(|s| (format!("{}/{}", s.namespace, s.name), content(s, base))).collect();
-        json!({
+        let mut record = json!({
             "cluster": cluster,
             "cloud": cloud_record(cloud),
             "nodes": nodes,
@@ -50,12 +50,16 @@ impl Settings {
             "health": health,
             "rehearsal": rehearsal_record(rehearsal, base),
             "spare": spare.as_ref().map(spare_record),
-            "taken_down": taken_down.as_ref().map(TakenDown::record),
             "recipients": recipients,
             "timeouts": {
                 "connect": time(timeouts.connect), "probe": time(timeouts.probe), "step": time(timeouts.step),
             },
-        })
+        });
+        // No other run's record has it.
+        if let (Some(all), Some(what)) = (record.as_object_mut(), taken_down) {
+            all.insert("taken_down".to_owned(), what.record());
+        }
+        record
     }
 }
 
