@@ -6,7 +6,7 @@ use relight::actions::{Mode, RunId};
 use relight::config::TakenDown;
 use relight::engine::Event;
 use relight::sandbox::doors::direct::{Disk, Keep, ScriptedPerson, Tripwire};
-use relight::sandbox::model::{lock, Caller, Loss, Model, RecordChange, Start};
+use relight::sandbox::model::{lock, Caller, Fault, FaultKind, Loss, Matcher, Model, RecordChange, Start};
 use relight::world::{Answer, Labels, CLUSTER, EXPIRES, MANAGED_BY, MODE, RUN};
 use std::sync::Arc;
 use std::time::Duration;
@@ -329,4 +329,24 @@ fn a_teardown_goes_on_where_its_disk_lost_what_was_not_synced() {
     }
     assert_eq!(down.process(&Tripwire::new()).outcome(), "succeeded");
     assert_eq!(words(&down), before);
+}
+
+#[test]
+fn a_reply_that_is_lost_is_settled_by_a_look() {
+    let ops =
+        ["cloud.server.protect", "dns.batch", "cloud.server.delete", "cloud.firewall.delete", "cloud.ssh_key.delete"];
+    all("a lost reply in a live teardown", &ops, |op| {
+        let life = rebuilt();
+        let wanted = foreign_alone(&life);
+        let down = then(&life, "teardownaaaa", TakenDown::Living);
+        let fault = Fault::once(Matcher::op(*op), FaultKind::LostReply);
+        let id = lock(&down.sandbox.model).faults.plan(fault);
+        let end = down.process(&Tripwire::new());
+        assert_eq!(lock(&down.sandbox.model).faults.fired(id), 1, "{op} never lost its reply");
+        let mut wrong = strayed(&down);
+        if end.outcome() != "succeeded" || words(&down) != wanted {
+            wrong.push(format!("{end:?} {}", was_told(&down)));
+        }
+        wrong.into_iter().map(|w| format!("{op}: {w}")).collect()
+    });
 }
