@@ -89,12 +89,40 @@ pub(super) async fn named(world: &World, settings: &Settings) -> Result<Vec<Reco
     world.dns.records(&zone_of(world, settings).await?, &dns.hosts).await
 }
 
+/// Why the living cluster must not be taken down as things are, and what to do: a name would be left pointing at what a stranger
+/// gets next, or the servers that the names point at are elsewhere.
+pub(super) fn in_the_way(settings: &Settings, servers: &[Server], named: &[Record]) -> Option<(String, String)> {
+    let cluster = &settings.cluster;
+    let held = |r: &Record| servers.iter().find(|s| s.public_ip.is_some_and(|ip| ip.to_string() == r.content));
+    let (ours, foreign): (Vec<_>, Vec<_>) = named.iter().partition(|r| is_marked(r, cluster));
+    let words = |r: &Record, server: &Server| format!("{} {} {} ({})", r.name, r.kind, r.content, server.name);
+    let stay: Vec<String> = foreign.iter().filter_map(|r| Some(words(r, held(r)?))).collect();
+    if !stay.is_empty() {
+        return Some((
+            format!("records without relight's comment point at servers that go: {}", stay.join(", ")),
+            "remove these records in Cloudflare's dashboard first: whoever gets such an address next would get the traffic"
+                .to_owned(),
+        ));
+    }
+    let addresses: Vec<&str> = ours.iter().map(|r| r.content.as_str()).collect();
+    (servers.is_empty() && !addresses.is_empty()).then(|| {
+        (
+            format!("the names point at {}, and no server of {cluster} is in this project", addresses.join(", ")),
+            "give HCLOUD_TOKEN of the project that it lives in; where its servers are gone for good, remove the records in \
+             Cloudflare's dashboard first"
+                .to_owned(),
+        )
+    })
+}
+
 /// What a run would take down now, for a person to see before it begins.
 pub struct Going {
     /// What goes, a line each, by id.
     pub lines: Vec<String>,
     /// What has such a name, is not this cluster's, and is left.
     pub left: Vec<String>,
+    /// Why none of it may go as things are, and what to do.
+    pub refused: Option<(String, String)>,
 }
 
 impl Going {
@@ -103,13 +131,15 @@ impl Going {
     /// # Errors
     /// Those of the cloud and of DNS.
     pub async fn look(world: &World, settings: &Settings) -> Result<Self> {
+        let (servers, named) = (servers_of(world, settings, "").await?, named(world, settings).await?);
         let mut lines = Vec::new();
-        for record in records(world, settings).await? {
+        for record in named.iter().filter(|r| is_marked(r, &settings.cluster)) {
             lines.push(format!("record {} {} {} (id {})", record.name, record.kind, record.content, record.id));
         }
-        lines.extend(servers_of(world, settings, "").await?.iter().map(server));
+        lines.extend(servers.iter().map(server));
         lines.extend(rest_of(world, settings, "").await?.iter().map(|r| format!("{} (id {})", r.words(), r.id)));
-        Ok(Self { lines, left: left(world, settings).await? })
+        let refused = in_the_way(settings, &servers, &named);
+        Ok(Self { lines, left: left(world, settings, &named).await?, refused })
     }
 }
 
@@ -128,7 +158,7 @@ fn server(server: &Server) -> String {
 }
 
 /// What has a name as this cluster's things have and is not its own: a name alone is no proof.
-async fn left(world: &World, settings: &Settings) -> Result<Vec<String>> {
+async fn left(world: &World, settings: &Settings, named: &[Record]) -> Result<Vec<String>> {
     if settings.taken_down != Some(TakenDown::Living) {
         return Ok(Vec::new());
     }
@@ -145,7 +175,7 @@ async fn left(world: &World, settings: &Settings) -> Result<Vec<String>> {
             left.push(format!("{} (id {}) does not carry this cluster's labels", rest.words(), rest.id));
         }
     }
-    for record in named(world, settings).await?.iter().filter(|r| !is_marked(r, cluster)) {
+    for record in named.iter().filter(|r| !is_marked(r, cluster)) {
         let Record { name, kind, content, .. } = record;
         left.push(format!("record {name} {kind} {content} carries no comment of relight's"));
     }

@@ -5,7 +5,7 @@ use super::card::Card;
 use super::drawing::{columns, fitted, Drawing};
 use super::drive::{self, Drive};
 use super::exit::{before_a_run, Exit, Stop};
-use super::person::Terminal;
+use super::person::{Agreed, Terminal};
 use super::prepare::{self, Prepared};
 use super::runs::KeptRun;
 use super::worlds::{self, Environment};
@@ -145,7 +145,9 @@ pub async fn begin(global: &Global, environment: &Environment, purpose: &Purpose
         // Made for the run's files, of which there is none yet; where there is one after all, it stays.
         let _ = std::fs::remove_dir(&place);
     }
-    let world = World { person, secrets: agreed?, ..look };
+    let secrets = agreed?;
+    let person = Arc::new(Agreed { person, to: answered_already(&prepared, &records) });
+    let world = World { secrets, person, ..look };
     if let Some(records) = &purpose.records {
         undo::carry(&world, records).await?;
     }
@@ -166,7 +168,7 @@ async fn shown(
     }
     if settings.taken_down.is_some() {
         let going = Going::look(look, settings).await.map_err(before_a_run)?;
-        return Ok(taking_down::goes_text(&going));
+        return taking_down::goes_text(&going, settings);
     }
     let mut text = commands::cost(look, settings).await;
     if purpose.mode == Mode::Rehearsal {
@@ -207,15 +209,9 @@ async fn start(
         digests: digests::of(prepared),
         left_out: digests::left_out(global, prepared, id.mode),
     };
-    let answered = answered_already(prepared, &first.plan);
     journal.append(Event::RunStarted(Box::new(first))).await?;
     let started_at = world::millis(world.clock.now());
-    for (step, text) in &answered {
-        journal.append(Event::GateAsked { step: step.clone(), text: text.clone(), evidence: false }).await?;
-        journal.append(Event::GateAnswered { step: step.clone(), text: text.clone(), yes: true }).await?;
-    }
-    let answered = answered.into_iter().collect();
-    let memory = RunState { started_at, answered, ..RunState::default() };
+    let memory = RunState { started_at, ..RunState::default() };
     let json = global.json;
     Drive { world: &world, prepared, id, journal: &journal, memory, drawing, header, json }.run().await
 }

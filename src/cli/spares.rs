@@ -3,7 +3,7 @@
 use super::args::Global;
 use super::card::{self, Card};
 use super::exit::Stop;
-use super::worlds::{self, Environment};
+use super::worlds::{self, Environment, Project};
 use crate::config::{Settings, TakenDown};
 use crate::world::{expires, rehearsal_of, rfc3339, selector, Cloud, Labels, ThingKind, WorldKind};
 use serde_json::{json, Value};
@@ -51,7 +51,7 @@ pub fn over(all: Vec<Spares>, now: Duration) -> Vec<Spares> {
 
 async fn look(settings: &Settings, environment: &Environment, card: Option<&Card>) -> Result<Vec<Spares>, Stop> {
     let settings = settings.taking_down(TakenDown::Rehearsals(Vec::new()));
-    let (cloud, clock) = worlds::cloud(&settings, environment, card)?;
+    let Project { cloud, clock } = worlds::project(&settings, environment, card)?;
     let world = if card.is_some() { WorldKind::Sandbox } else { WorldKind::Real };
     Ok(over(left(&*cloud, &settings.cluster, world).await?, clock.now()))
 }

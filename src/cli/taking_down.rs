@@ -7,7 +7,7 @@ use super::exit::{before_a_run, Exit, Stop};
 use super::retold::retold;
 use super::say::say;
 use super::spares::{self, Spares};
-use super::worlds::{self, Environment};
+use super::worlds::{self, Environment, Project};
 use super::{commands, kept, prepare, resume, runs, sandbox};
 use crate::actions::{Going, Mode, RunId};
 use crate::config::{Settings, TakenDown};
@@ -16,15 +16,20 @@ use crate::world::WorldKind;
 use serde_json::json;
 use std::time::Duration;
 
-/// What a person is shown before it goes.
-pub fn goes_text(going: &Going) -> String {
+/// What a person is shown before it goes; an end where nothing of it may go, or nothing is there.
+pub fn goes_text(going: &Going, settings: &Settings) -> Result<String, Stop> {
+    let all = settings.taken_down.as_ref().map(|what| what.words(&settings.cluster)).unwrap_or_default();
+    if let Some((why, remedy)) = &going.refused {
+        return Err(Stop::new(Exit::Refused, format!("{all} is not taken down: {why}"), remedy));
+    }
+    if going.lines.is_empty() {
+        let remedy = "check that the token is of the project that it lives in, and the cluster's name in relight.yaml";
+        return Err(Stop::new(Exit::Refused, format!("nothing of {all} is here"), remedy));
+    }
     let mut lines = vec!["will be deleted:".to_owned()];
     lines.extend(going.lines.iter().map(|line| format!("  {line}")));
-    if going.lines.is_empty() {
-        lines.push("  nothing: there is nothing of it here; is the token of the right project?".to_owned());
-    }
     lines.extend(going.left.iter().map(|line| format!("left as it is: {line}")));
-    lines.join("\n")
+    Ok(lines.join("\n"))
 }
 
 /// A line for a crontab that sweeps every hour.
@@ -47,7 +52,7 @@ async fn left(
         false => None,
     };
     let looked_at = settings.taking_down(TakenDown::Rehearsals(Vec::new()));
-    let (cloud, clock) = worlds::cloud(&looked_at, environment, card.as_ref())?;
+    let Project { cloud, clock } = worlds::project(&looked_at, environment, card.as_ref())?;
     let all = spares::left(&*cloud, &settings.cluster, world(global)).await.map_err(before_a_run)?;
     Ok((all, clock.now()))
 }
@@ -131,6 +136,10 @@ pub async fn sweep(global: &Global, environment: &Environment) -> Result<Exit, S
         return resume::resume(global, environment, Some(&id)).await;
     }
     let over = spares::over(all, now);
+    if over.is_empty() && global.yes && !global.json {
+        // Whatever cron's job says is sent by mail.
+        return Ok(Exit::Done);
+    }
     if over.is_empty() {
         let text = format!("nothing has expired of rehearsals of cluster {}", settings.cluster);
         return Ok(nothing(global, &settings.cluster, &text));

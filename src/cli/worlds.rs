@@ -98,17 +98,23 @@ fn sandbox(card: &Card, settings: &Settings) -> Doors {
     }
 }
 
-/// A cloud, and the clock that its times are of.
-pub type CloudAndClock = (Arc<dyn Cloud>, Arc<dyn Clock>);
+/// What a look at a project alone needs.
+pub struct Project {
+    /// The cloud, of one project.
+    pub cloud: Arc<dyn Cloud>,
+    /// What time it is there.
+    pub clock: Arc<dyn Clock>,
+}
 
-/// The cloud and the clock of these settings alone, for a look: the sandbox's of the card, or the real ones.
-pub fn cloud(settings: &Settings, environment: &Environment, card: Option<&Card>) -> Result<CloudAndClock, Stop> {
+/// The project of these settings alone, for a look: the sandbox's of the card, or the real ones.
+pub fn project(settings: &Settings, environment: &Environment, card: Option<&Card>) -> Result<Project, Stop> {
     let doors = match card {
         Some(card) => sandbox(card, settings),
         None => real(environment, settings)?,
     };
     let Doors { hcloud, clock, .. } = doors;
-    Ok((Arc::new(Hetzner::new(&hcloud.0, &hcloud.1, Arc::clone(&clock), &settings.timeouts)?), clock))
+    let cloud = Arc::new(Hetzner::new(&hcloud.0, &hcloud.1, Arc::clone(&clock), &settings.timeouts)?);
+    Ok(Project { cloud, clock })
 }
 
 /// Whether there is a token of the project that rehearsals are in.

@@ -4,7 +4,6 @@ use super::settings::{
     CloudSettings, K3sSettings, NetworkSettings, RehearsalSecret, RehearsalSettings, S3Settings, SecretContent,
     SecretSettings, Settings, SpareSettings,
 };
-use super::TakenDown;
 use crate::world::SecretFrom;
 use serde_json::{json, Map, Value};
 use sha2::{Digest, Sha256};
@@ -39,7 +38,7 @@ impl Settings {
             .collect();
         let secrets: Map<String, Value> =
             secrets.iter().map(|s| (format!("{}/{}", s.namespace, s.name), content(s, base))).collect();
-        json!({
+        let mut record = json!({
             "cluster": cluster,
             "cloud": cloud_record(cloud),
             "nodes": nodes,
@@ -50,12 +49,16 @@ impl Settings {
             "health": health,
             "rehearsal": rehearsal_record(rehearsal, base),
             "spare": spare.as_ref().map(spare_record),
-            "taken_down": taken_down.as_ref().map(TakenDown::record),
             "recipients": recipients,
             "timeouts": {
                 "connect": time(timeouts.connect), "probe": time(timeouts.probe), "step": time(timeouts.step),
             },
-        })
+        });
+        // No other run's record has it.
+        if let (Some(all), Some(what)) = (record.as_object_mut(), taken_down) {
+            all.insert("taken_down".to_owned(), what.record());
+        }
+        record
     }
 }
 

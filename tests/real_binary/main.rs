@@ -21,6 +21,7 @@ mod keeping;
 mod place;
 mod sandbox_life;
 mod signals;
+mod taken_down;
 mod trouble;
 
 use nix::sys::signal::Signal;

@@ -13,6 +13,9 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 
+/// The name of the server that the run has made, in a rehearsal.
+const OF_THE_RUN: &str = "honeydue-r-abcdefghijkl-node-1";
+
 /// Asks for leave to do something to a node or to the objects behind its API server.
 struct Touch {
     address: IpAddr,
@@ -55,7 +58,7 @@ fn leave(name: &str, mode: Mode, objects: bool) -> (bool, String, bool) {
     let mut of_the_run = cluster.clone();
     of_the_run.extend([label(RUN, "abcdefghijkl")]);
     let another: Labels = [label(MANAGED_BY, "relight"), label(CLUSTER, "another")].into();
-    let all = [("unlabelled", Labels::new()), ("another", another), ("cluster", cluster), ("run", of_the_run)];
+    let all = [("unlabelled", Labels::new()), ("another", another), ("cluster", cluster), (OF_THE_RUN, of_the_run)];
     let mut found = IpAddr::from([203, 0, 113, 9]);
     for (server, labels) in all {
         let address = model.place_foreign("live", server, labels).unwrap();
@@ -115,7 +118,7 @@ fn an_address_that_no_server_of_the_project_has_is_never_touched() {
 
 #[test]
 fn a_node_of_the_run_may_be_touched_and_live_any_of_the_cluster() {
-    for (name, mode) in [("cluster", Mode::Live), ("run", Mode::Live), ("run", Mode::Rehearsal)] {
+    for (name, mode) in [("cluster", Mode::Live), (OF_THE_RUN, Mode::Live), (OF_THE_RUN, Mode::Rehearsal)] {
         let (allowed, told, intent) = leave(name, mode, false);
         assert!(allowed && intent, "{name} {mode:?}: {told}");
     }

@@ -32,6 +32,7 @@ mod old_cluster;
 mod planted;
 mod public;
 mod rehearsal;
+mod teardown;
 mod undone;
 mod unsteady;
 mod wrong_hands;
