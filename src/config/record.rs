@@ -4,7 +4,6 @@ use super::settings::{
     CloudSettings, K3sSettings, NetworkSettings, RehearsalSecret, RehearsalSettings, S3Settings, SecretContent,
     SecretSettings, Settings, SpareSettings,
 };
-use super::TakenDown;
 use crate::world::SecretFrom;
 use serde_json::{json, Map, Value};
 use sha2::{Digest, Sha256};
