@@ -75,9 +75,14 @@ fn what_has_expired_is_told_and_swept_from_cron_and_the_rest_is_taken_down_by_na
         0,
         &["nothing of rehearsal oldoldoldold"],
     );
-    let down = place.run("down", &["teardown", "--run", "youngyoungyo", "--sandbox", "--json", "--yes"]);
-    succeeded(&down);
+    let mut down = place.start("down", &["teardown", "--run", "youngyoungyo", "--sandbox", "--json", "--yes"]);
+    assert!(down.said("\"event\":\"intent\""), "{}", down.end().stderr);
+    down.signal(nix::sys::signal::Signal::SIGKILL);
+    let down = down.end();
+    assert_eq!(down.status.code(), None, "it was over before it could be killed: {}", down.stderr);
     assert!(down.stderr.contains("server young (id "), "{}", down.stderr);
+    // What it takes down stands in its first record.
+    succeeded(&place.run("resume", &["resume", "--json", "--yes"]));
     assert_eq!(servers(&place), with(&["strangers"]));
 }
 
