@@ -38,13 +38,17 @@ fn spare(run: &str, expires: u64) -> Value {
     })
 }
 
+/// Servers as rehearsals name them.
+const OLD: &str = "honeydue-r-oldoldoldold-node-1";
+const YOUNG: &str = "honeydue-r-youngyoungyo-node-1";
+
 #[test]
 fn what_has_expired_is_told_and_swept_from_cron_and_the_rest_is_taken_down_by_name() {
     let place = Place::new(&[]);
     assert!(place.run("start", &["sandbox", "start", "--world", "healthy"]).status.success());
     let living = servers(&place);
-    plant(&place, "old", &spare("oldoldoldold", 1));
-    plant(&place, "young", &spare("youngyoungyo", 99_999_999_999));
+    plant(&place, OLD, &spare("oldoldoldold", 1));
+    plant(&place, YOUNG, &spare("youngyoungyo", 99_999_999_999));
     plant(&place, "strangers", &json!({ "relight-expires": "1" }));
     let told = place.json(&["status", "--json", "--sandbox"])["expired"].clone();
     assert_eq!(
@@ -57,15 +61,22 @@ fn what_has_expired_is_told_and_swept_from_cron_and_the_rest_is_taken_down_by_na
     ends(
         &swept,
         0,
-        &["17 * * * * cd ", "sweep", "--yes", "will be deleted:", "server old (id ", "nothing of it is left"],
+        &[
+            "17 * * * * cd ",
+            "sweep",
+            "--yes",
+            "will be deleted:",
+            &format!("server {OLD} (id "),
+            "nothing of it is left",
+        ],
     );
-    assert!(!swept.stderr.contains("server young"), "{}", swept.stderr);
+    assert!(!swept.stderr.contains(YOUNG), "{}", swept.stderr);
     let with = |more: &[&str]| {
         let mut all: Vec<String> = living.iter().cloned().chain(more.iter().map(ToString::to_string)).collect();
         all.sort();
         all
     };
-    assert_eq!(servers(&place), with(&["strangers", "young"]));
+    assert_eq!(servers(&place), with(&["strangers", YOUNG]));
     let again = place.run("again", &["sweep", "--sandbox", "--yes"]);
     ends(&again, 0, &[]);
     assert_eq!((again.stdout.as_str(), again.stderr.as_str()), ("", ""), "cron sends what is said by mail");
@@ -80,7 +91,7 @@ fn what_has_expired_is_told_and_swept_from_cron_and_the_rest_is_taken_down_by_na
     down.signal(nix::sys::signal::Signal::SIGKILL);
     let down = down.end();
     assert_eq!(down.status.code(), None, "it was over before it could be killed: {}", down.stderr);
-    assert!(down.stderr.contains("server young (id "), "{}", down.stderr);
+    assert!(down.stderr.contains(&format!("server {YOUNG} (id ")), "{}", down.stderr);
     // What it takes down stands in its first record.
     succeeded(&place.run("resume", &["resume", "--json", "--yes"]));
     assert_eq!(servers(&place), with(&["strangers"]));
