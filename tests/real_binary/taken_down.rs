@@ -70,7 +70,7 @@ fn what_has_expired_is_told_and_swept_from_cron_and_the_rest_is_taken_down_by_na
             "nothing of it is left",
         ],
     );
-    assert!(!swept.stderr.contains(YOUNG), "{}", swept.stderr);
+    assert!(!swept.stderr.contains(&format!("server {YOUNG}")), "{}", swept.stderr);
     let with = |more: &[&str]| {
         let mut all: Vec<String> = living.iter().cloned().chain(more.iter().map(ToString::to_string)).collect();
         all.sort();
