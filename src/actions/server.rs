@@ -3,7 +3,7 @@
 use super::access::{self, IDENTITY};
 use super::thing::exists_by_now;
 use super::{Action, Check, FactKind, Facts, Place, StepContext};
-use crate::config::NetworkSettings;
+use crate::config::{CloudSettings, NetworkSettings};
 use crate::world::{self, Class, Error, Result, Server, ServerSpec, ServerStatus, Target};
 use async_trait::async_trait;
 use serde_json::{json, Map, Value};
@@ -158,6 +158,20 @@ impl Ensure {
     }
 }
 
+/// Why a server that the run made is not one that it would make now: which of the listed types and places it got was chance.
+fn no_longer_listed(server: &Server, cloud: &CloudSettings) -> Option<String> {
+    let (key, value) =
+        match (cloud.server_types.contains(&server.server_type), cloud.locations.contains(&server.location)) {
+            (false, _) => ("server_types", &server.server_type),
+            (_, false) => ("locations", &server.location),
+            _ => return None,
+        };
+    Some(format!(
+        "server {} (id {}) is of {value}, which `cloud.{key}` no longer lists; take the change back, or delete the server",
+        server.name, server.id
+    ))
+}
+
 #[async_trait]
 impl Action for Ensure {
     fn describe(&self, place: &Place<'_>) -> String {
@@ -200,6 +214,9 @@ impl Action for Ensure {
                 "server {name} (id {id}) was made from another image or for another user than relight.yaml says now; take the \
                  change back, or delete the server"
             )));
+        }
+        if let Some(why) = no_longer_listed(&server, &cx.settings().cloud) {
+            return Ok(Check::Refused(why));
         }
         let host_key = access::kept(cx, &host_key_file(node)).await?;
         let Some(host_key) = host_key else {

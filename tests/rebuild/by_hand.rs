@@ -146,6 +146,23 @@ fn an_image_changed_after_the_servers_were_made_is_refused_and_named() {
 }
 
 #[test]
+fn a_type_or_place_taken_off_the_list_after_the_servers_were_made_is_refused_and_named() {
+    for (change, words) in
+        [("type", "is of cx33, which `cloud.server_types` no longer lists"), ("place", "is of nbg1, which")]
+    {
+        let mut life = Life::lost(Loss::Gone);
+        lock(&life.sandbox.model).faults.plan(Fault::once(Matcher::op("node.k3s.sh.install"), FaultKind::Exit(10)));
+        assert_eq!(life.process(&Tripwire::new()).outcome(), "refused");
+        match change {
+            "type" => life.settings.cloud.server_types.retain(|name| name != "cx33"),
+            _ => life.settings.cloud.locations.retain(|name| name != "nbg1"),
+        }
+        assert_eq!(life.process(&Tripwire::new()).outcome(), "refused");
+        assert!(why(&life).contains(words), "{}", why(&life));
+    }
+}
+
+#[test]
 fn an_etcd_that_answers_is_evidence_where_neither_sshd_nor_the_site_does() {
     let life = alive();
     open_alone(&life, &["2379"]);
