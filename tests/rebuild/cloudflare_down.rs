@@ -1,9 +1,11 @@
 //! Cloudflare's API is down from the first moment on: everything but DNS is done, and `resume` does the rest.
 
 use crate::life::Life;
-use relight::engine::Event;
+use relight::engine::{Event, Listener, Told};
 use relight::sandbox::doors::direct::Tripwire;
-use relight::sandbox::model::{lock, Fault, FaultKind, Loss, Matcher};
+use relight::sandbox::model::{lock, Fault, FaultId, FaultKind, Loss, Matcher, Shared};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 fn note_of(life: &Life, wanted: &str) -> String {
     let of = |event: Event| match event {
@@ -59,4 +61,32 @@ fn preflight_says_how_many_servers_and_addresses_there_will_be_because_limits_ca
     assert_eq!(life.process(&Tripwire::new()).outcome(), "succeeded");
     let note = note_of(&life, "preflight");
     assert!(note.contains("5 servers and 5 primary IPs, with the nodes still to be made 8 and 8"), "{note}");
+}
+
+/// Cloudflare blocks the token once, when this step begins.
+struct Blocked(Shared, &'static str, Mutex<Option<FaultId>>);
+
+impl Listener for Blocked {
+    fn told(&self, told: &Told) {
+        let Told::Durable { event: Event::StepStarted { step, .. }, .. } = told else { return };
+        let mut planned = self.2.lock().unwrap();
+        if step == self.1 && planned.is_none() {
+            let block = Fault::once(Matcher::op("dns.*"), FaultKind::TooMany(Duration::from_secs(300)));
+            *planned = Some(lock(&self.0).faults.plan(block));
+        }
+    }
+}
+
+#[test]
+fn a_token_that_cloudflare_blocks_for_five_minutes_is_waited_for() {
+    for step in ["dns-first[node-1]", "dns[node-2]"] {
+        let mut life = Life::lost(Loss::Off);
+        let blocked = Arc::new(Blocked(life.sandbox.model.clone(), step, Mutex::default()));
+        life.listener = blocked.clone();
+        let end = life.process(&Tripwire::new());
+        assert_eq!(end.outcome(), "succeeded", "{step}: {end:?}");
+        let block = blocked.2.lock().unwrap().expect("the step began");
+        assert_eq!(lock(&life.sandbox.model).faults.fired(block), 1, "{step}");
+        assert_eq!(life.broken_promises(), Vec::<String>::new());
+    }
 }

@@ -5,7 +5,7 @@
 mod cluster;
 
 use cluster::{deployment, publish, seconds, view, waiting, Cluster, ON_HOST};
-use relight::sandbox::objects::Startup;
+use relight::sandbox::objects::{NodeView, Startup};
 use serde_json::{json, Value};
 
 #[test]
@@ -245,6 +245,25 @@ fn an_eviction_that_breaks_a_budget_is_refused() {
     assert_eq!((status, &why["details"]["causes"][0]["reason"]), (429, &json!("DisruptionBudget")));
     cluster.pass(60);
     assert_eq!(evict(&mut cluster, &pods[1]).0, 201);
+}
+
+#[test]
+fn a_pod_that_is_given_a_token_ends_where_the_api_is_closed_to_it_and_one_without_runs() {
+    let mut cluster = Cluster::new(1, ON_HOST);
+    cluster.namespace();
+    let now = cluster.now;
+    cluster.objects.nodes(now, &[NodeView { api: false, ..view(1, true) }]);
+    cluster.deploy(&deployment("speaks", 1, "speaks:1"));
+    let mut mute = deployment("mute", 1, "mute:1");
+    mute["spec"]["template"]["spec"]["automountServiceAccountToken"] = json!(false);
+    cluster.deploy(&mute);
+    cluster.pass(120);
+    assert_eq!((cluster.ready("speaks"), cluster.ready("mute")), (0, 1));
+    assert_eq!(waiting(&cluster.pods("app=speaks")[0]), "CrashLoopBackOff");
+    let now = cluster.now;
+    cluster.objects.nodes(now, &[view(1, true)]);
+    cluster.pass(300);
+    assert_eq!(cluster.ready("speaks"), 1, "it is tried again");
 }
 
 #[test]

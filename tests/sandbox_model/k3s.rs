@@ -98,6 +98,36 @@ fn a_join_needs_the_peers_rules_and_the_token() {
 }
 
 #[test]
+fn pods_of_other_nodes_find_the_api_at_the_advertised_address_which_is_else_the_external_one_that_is_closed() {
+    for (advertises, wanted) in [(true, Reaches::All), (false, Reaches::NotEveryApi)] {
+        let mut out = Outside::empty();
+        let nodes = hardened_nodes(&mut out, true);
+        let first = nodes[0].1;
+        for (index, (open, own, server)) in nodes.iter().enumerate() {
+            let role = if index == 0 { "first" } else { "join" };
+            let mut input = k3s_input(&out, role, *own, first, "secret");
+            let (_, text) = input.iter_mut().find(|(key, _)| *key == "CONFIG_JSON").unwrap();
+            let mut config: serde_json::Value = serde_json::from_str(text).unwrap();
+            config["node-external-ip"] = json!(ip(server).to_string());
+            if advertises {
+                config["advertise-address"] = json!(own.to_string());
+            }
+            *text = config.to_string();
+            assert_eq!(out.run(open, "k3s.sh", "install", &pairs(&input)).value("state"), Some("installed"));
+            assert_eq!(out.run(open, "k3s.sh", "start", &pairs(&input)).value("state"), Some("starting"));
+        }
+        out.pass(120.0);
+        let view = &out.model.cluster_views()[0];
+        let seen: Vec<_> = view.nodes.iter().map(|n| (n.ready, n.reaches)).collect();
+        assert_eq!(
+            seen,
+            vec![(true, wanted); 3],
+            "nodes are Ready all the same, as they ask over the peers' addresses"
+        );
+    }
+}
+
+#[test]
 fn a_healthy_cluster_answers_through_the_edge_until_its_nodes_go() {
     let start = Start::default();
     let mut model = Model::healthy(&settings(), &start);
