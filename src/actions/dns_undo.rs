@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{json, Value};
 use std::collections::BTreeMap;
 
-/// Where the records that are wanted back lie in the run's files: a copy of the earlier run's [`super::dns::BEFORE`].
+/// Where the records that are wanted back lie in the run's files: a copy of the earlier run's `dns-before.json`.
 pub const WANTED: &str = "dns-wanted.json";
 
 /// A record as it was.

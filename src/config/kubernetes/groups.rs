@@ -3,7 +3,7 @@
 use super::schema::split_api_version;
 use crate::config::nearest;
 
-/// The minor of Kubernetes that [`BUILT_IN`] is of.
+/// The minor of Kubernetes that `BUILT_IN` is of.
 pub const MINOR: u32 = 34;
 
 /// What kube-apiserver serves where nothing is switched on: versions that are generally available.
