@@ -58,7 +58,14 @@ fn leave(name: &str, mode: Mode, objects: bool) -> (bool, String, bool) {
     let mut of_the_run = cluster.clone();
     of_the_run.extend([label(RUN, "abcdefghijkl")]);
     let another: Labels = [label(MANAGED_BY, "relight"), label(CLUSTER, "another")].into();
-    let all = [("unlabelled", Labels::new()), ("another", another), ("cluster", cluster), (OF_THE_RUN, of_the_run)];
+    let all = [
+        ("unlabelled", Labels::new()),
+        ("another", another),
+        ("cluster", cluster),
+        // Labels alone are no leave in a rehearsal: the name must be the run's too.
+        ("misnamed", of_the_run.clone()),
+        (OF_THE_RUN, of_the_run),
+    ];
     let mut found = IpAddr::from([203, 0, 113, 9]);
     for (server, labels) in all {
         let address = model.place_foreign("live", server, labels).unwrap();
@@ -100,6 +107,7 @@ fn a_node_that_is_not_the_clusters_is_never_touched_nor_the_objects_behind_it() 
             ("another", Mode::Live),
             ("unlabelled", Mode::Rehearsal),
             ("cluster", Mode::Rehearsal),
+            ("misnamed", Mode::Rehearsal),
         ] {
             let (allowed, told, intent) = leave(name, mode, objects);
             assert!(!allowed && !intent, "{name} {mode:?}");
