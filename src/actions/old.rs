@@ -12,8 +12,8 @@ use serde_json::{json, Value};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 
-/// Is the old cluster really dead? Any node that serves, a majority that still answers, or a running server that the cluster's
-/// names point at though it has no labels, is evidence against a rebuild.
+/// Is the old cluster really dead? Any node that serves, a majority that still answers or that runs unheard, or a running server
+/// that the cluster's names point at though it has no labels, is evidence against a rebuild.
 pub(super) struct Dead;
 
 /// Ports of etcd and of the API: open to whoever is let through to them.
@@ -32,6 +32,43 @@ struct Suspects {
 struct Against {
     sentences: Vec<String>,
     by_hand: Vec<i64>,
+}
+
+/// The old nodes' signs of life, by name.
+#[derive(Default)]
+struct Alive<'a> {
+    /// They answer the health check.
+    serving: Vec<&'a str>,
+    /// Their SSH, etcd or API answers.
+    answering: Vec<&'a str>,
+    /// They run, says the cloud, and nothing is heard of them from here.
+    silent: Vec<&'a str>,
+}
+
+impl Alive<'_> {
+    /// What they say against a rebuild of a cluster of so many nodes. That nothing is heard from here is no death: a firewall
+    /// that is closed to the operator looks the same, so that what is silent counts for the quorum.
+    fn against(&self, nodes: usize) -> Option<String> {
+        let (serving, answering, silent) = (self.serving.join(", "), self.answering.join(", "), self.silent.join(", "));
+        let majority = |of: usize| of * 2 > nodes;
+        if !self.serving.is_empty() {
+            return Some(format!("the old cluster still serves: {serving} answer the health check"));
+        }
+        if majority(self.answering.len()) {
+            return Some(format!("the old cluster may still have its quorum: {answering} answer (SSH, etcd or API)"));
+        }
+        if !majority(self.answering.len() + self.silent.len()) {
+            return None;
+        }
+        let others = match self.answering.is_empty() {
+            true => String::new(),
+            false => format!(", {answering} answer (SSH, etcd or API)"),
+        };
+        Some(format!(
+            "the old cluster may still have its quorum where nobody sees it: {silent} run, says the cloud, and answer nothing \
+             from here{others}: accepted, all of them are powered off"
+        ))
+    }
 }
 
 /// Records of the cluster's names; none where Cloudflare cannot be asked, which is told.
@@ -120,30 +157,22 @@ impl Dead {
         let found = join_all(servers.iter().map(|server| Self::evidence(cx, server)));
         let strangers = join_all(elsewhere.iter().map(|address| Self::serves(cx, Some(*address))));
         let (found, strangers, edge) = join3(found, strangers, Self::edge_serves(cx)).await;
-        let (mut serving, mut answering, mut against) = (Vec::new(), Vec::new(), Against::default());
+        let (mut alive, mut against) = (Alive::default(), Against::default());
         for (server, evidence) in servers.iter().zip(found) {
             let (serves, answers) = evidence?;
-            serving.extend(serves.then_some(server.name.as_str()));
-            answering.extend(answers.then_some(server.name.as_str()));
-            if !serves && !answers && server.status != ServerStatus::Off {
-                cx.effects.note(&format!(
-                    "{} runs, says the cloud, and answers nothing from here: taken for dead",
-                    server.name
-                ));
-            }
+            alive.serving.extend(serves.then_some(server.name.as_str()));
+            alive.answering.extend(answers.then_some(server.name.as_str()));
+            let silent = !serves && !answers && server.status != ServerStatus::Off;
+            alive.silent.extend(silent.then_some(server.name.as_str()));
         }
         let edge = edge?;
-        if !serving.is_empty() {
-            against
-                .sentences
-                .push(format!("the old cluster still serves: {} answer the health check", serving.join(", ")));
-        } else if answering.len() * 2 > cx.settings().nodes.len() {
-            let names = answering.join(", ");
-            against
-                .sentences
-                .push(format!("the old cluster may still have its quorum: {names} answer (SSH, etcd or API)"));
+        against.sentences.extend(alive.against(cx.settings().nodes.len()));
+        if against.sentences.is_empty() {
+            for name in &alive.silent {
+                cx.effects.note(&format!("{name} runs, says the cloud, and answers nothing from here: taken for dead"));
+            }
         }
-        if edge && serving.is_empty() {
+        if edge && alive.serving.is_empty() {
             let what = "the site answers the health check through the edge, though no server that is known here does: something \
                         serves it, and it cannot be fenced from here";
             against.sentences.push(what.to_owned());

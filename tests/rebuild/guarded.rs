@@ -1,12 +1,13 @@
 //! A node is ours by the labels of the server that has its address: the guard lets nothing be done to any other.
 
 use crate::life::{settings, Life};
+use crate::living::somebody;
 use async_trait::async_trait;
-use relight::actions::{Action, Check, Facts, Mode, Place, RunId, StepContext};
+use relight::actions::{Action, Check, FactKind, Facts, Mode, Place, RunId, StepContext};
 use relight::engine::Event;
 use relight::playbook::{Binding, Source};
 use relight::sandbox::doors::direct::Tripwire;
-use relight::sandbox::model::{lock, Model, Start};
+use relight::sandbox::model::{lock, Filter, Model, RecordChange, Start};
 use relight::world::{label_value, Labels, Result, Target, CLUSTER, MANAGED_BY, RUN};
 use serde_json::Value;
 use std::net::IpAddr;
@@ -129,5 +130,92 @@ fn a_node_of_the_run_may_be_touched_and_live_any_of_the_cluster() {
     for (name, mode) in [("cluster", Mode::Live), (OF_THE_RUN, Mode::Live), (OF_THE_RUN, Mode::Rehearsal)] {
         let (allowed, told, intent) = leave(name, mode, false);
         assert!(allowed && intent, "{name} {mode:?}: {told}");
+    }
+}
+
+/// Says which servers a person accepted as the old cluster's, or asks for leave to take one for that.
+struct TakeOver {
+    server: i64,
+    accepted: Option<String>,
+    allowed: Arc<AtomicBool>,
+}
+
+#[async_trait]
+impl Action for TakeOver {
+    fn describe(&self, _: &Place<'_>) -> String {
+        format!("take server {} for the old cluster's", self.server)
+    }
+    fn inputs(&self, _: &Place<'_>) -> Value {
+        Value::Null
+    }
+    fn provides(&self) -> &'static [FactKind] {
+        match self.accepted {
+            Some(_) => &[FactKind::OldServers],
+            None => &[],
+        }
+    }
+    async fn check(&self, _: &StepContext<'_>) -> Result<Check> {
+        Ok(match &self.accepted {
+            Some(ids) => Check::Done(Facts::none().with(FactKind::OldServers, ids)),
+            None if self.allowed.load(Ordering::SeqCst) => Check::Done(Facts::none()),
+            None => Check::Needed("leave".to_owned()),
+        })
+    }
+    async fn apply(&self, cx: &StepContext<'_>) -> Result<()> {
+        let target = Target::Adopted { id: self.server };
+        cx.effects.permit(target.clone(), "label it").await?.covers(&target)?;
+        self.allowed.store(true, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+/// Whether a run of this mode may label a server that has these labels, where DNS names it and a person accepted it, or not.
+fn may_take_over(labels: Labels, named: bool, accepted: bool, mode: Mode) -> (bool, String) {
+    let settings = settings();
+    let mut model = Model::empty_world(&settings, &Start::default());
+    let address = model.place_foreign("live", "by-hand", labels).unwrap();
+    if named {
+        let record = RecordChange::address(&settings.dns.hosts[0], &address.to_string(), true, None);
+        model.place_record(&settings.dns.zone, &record);
+    }
+    let now = model.now();
+    let all = model.servers(now, &somebody(), &Filter::labels("")).result.unwrap();
+    let server = all.iter().find(|s| s.name == "by-hand").unwrap().id;
+    let mut life = Life::around(model, settings);
+    life.id = RunId { mode, ..life.id };
+    let text = "playbook: touch\nfor: total-loss\nsummary: x\nsteps:\n  - { id: said, do: { said: {} } }\n  \
+                - { id: take, do: { take: {} }, needs: [said], deadline: 2m }\n";
+    let allowed = Arc::new(AtomicBool::new(false));
+    let ids = if accepted { format!("7 {server}") } else { "7".to_owned() };
+    let actions = |name: &str, _: &Value| {
+        let accepted = (name == "said").then(|| ids.clone());
+        Ok(Arc::new(TakeOver { server, accepted, allowed: allowed.clone() }) as Arc<dyn Action>)
+    };
+    let (source, nodes, default_deadline) =
+        (Source::embedded(), life.settings.nodes.clone(), life.settings.timeouts.step);
+    let binding = Binding { nodes: &nodes, default_deadline, mode, actions: &actions, source: &source };
+    life.plan = relight::playbook::load(text, "touch.yaml", &binding).unwrap_or_else(|problems| panic!("{problems:?}"));
+    life.process(&Tripwire::new());
+    let told = life.events().into_iter().filter_map(|(_, event)| match event {
+        Event::StepFailed { error, .. } => Some(error),
+        _ => None,
+    });
+    (allowed.load(Ordering::SeqCst), told.collect())
+}
+
+#[test]
+fn a_server_without_labels_is_taken_over_only_live_where_a_person_accepted_it_and_the_clusters_names_point_at_it() {
+    let another: Labels = [(MANAGED_BY, "relight"), (CLUSTER, "another")].map(|(k, v)| (k.into(), v.into())).into();
+    let (may, told) = may_take_over(Labels::new(), true, true, Mode::Live);
+    assert!(may, "{told}");
+    for (labels, named, accepted, mode) in [
+        (Labels::new(), true, false, Mode::Live),
+        (Labels::new(), false, true, Mode::Live),
+        (another, true, true, Mode::Live),
+        (Labels::new(), true, true, Mode::Rehearsal),
+    ] {
+        let case = format!("{labels:?} named {named} accepted {accepted} {mode:?}");
+        let (may, told) = may_take_over(labels, named, accepted, mode);
+        assert!(!may && told.contains("the guard stopped step take: server by-hand"), "{case}: {told}");
     }
 }

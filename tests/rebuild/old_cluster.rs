@@ -2,14 +2,15 @@
 
 use crate::judged::{all, difference, finished, from, thinned, Kills, Wanted, AFTERS, ANOTHER_WORLD};
 use crate::life::{plan_of, End, Life};
-use crate::living::{alive, one_left, somebody, with_old_firewall, workers};
+use crate::living::{alive, one_left, open_alone, somebody, with_old_firewall, workers};
 use relight::engine::Event;
 use relight::playbook::Source;
 use relight::sandbox::doors::direct::{ScriptedPerson, Tripwire};
-use relight::sandbox::model::{lock, Fault, FaultKind, Filter, Matcher, Reach};
-use relight::world::{Answer, ServerStatus};
+use relight::sandbox::model::{lock, Fault, FaultKind, Filter, Matcher, Power, Reach, ThingState};
+use relight::world::{Answer, Labels, ServerStatus};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 fn failures(life: &Life) -> String {
     let failed = life.events().into_iter().filter_map(|(_, e)| match e {
@@ -41,12 +42,77 @@ fn one_old_node_that_still_serves_is_refused_until_the_name_is_typed() {
     let told = failures(&life);
     let evidence = format!("the old cluster still serves: {left} answer the health check");
     assert!(told.contains(&evidence) && told.contains("--confirm honeydue"), "{told}");
-    let touched = lock(&life.sandbox.model).ledger.applied().filter(|e| !e.who.run.is_empty()).count();
-    assert_eq!(touched, 0);
+    assert_eq!(touched(&life), 0);
     // The same run, once a person has typed the name.
     let end = life.process(&Tripwire::new());
     assert_eq!(end.outcome(), "succeeded", "{end:?} {}", failures(&life));
     assert_eq!(life.broken_promises(), Vec::<String>::new());
+    assert!(old_servers(&life).values().all(|(status, ..)| *status == ServerStatus::Off), "{:?}", old_servers(&life));
+}
+
+/// How many effects runs of relight have had.
+fn touched(life: &Life) -> usize {
+    lock(&life.sandbox.model).ledger.applied().filter(|e| !e.who.run.is_empty()).count()
+}
+
+#[test]
+fn nodes_that_run_and_answer_nothing_from_here_are_not_powered_off_unasked_where_they_may_have_their_quorum() {
+    // Somebody closed all ports to the outside, the edge's and the operator's too. The worker runs.
+    let life = alive();
+    open_alone(&life, &[]);
+    let nobody = || Arc::new(ScriptedPerson::new([], Answer::Nobody("with `--confirm honeydue`".to_owned())));
+    assert_eq!(life.process_with(&Tripwire::new(), nobody()).outcome(), "needs_person");
+    let told = failures(&life);
+    let evidence =
+        "honeydue-node-1, honeydue-node-2, honeydue-node-3 run, says the cloud, and answer nothing from here";
+    assert!(told.contains(evidence) && told.contains("--confirm honeydue"), "{told}");
+    assert_eq!(touched(&life), 0);
+    assert_eq!(workers(&life).len(), 1);
+    // Nodes that hang are a total loss, too: it is a question, and no wall.
+    let end = life.process(&Tripwire::new());
+    assert_eq!(end.outcome(), "succeeded", "{end:?} {}", failures(&life));
+    assert_eq!(life.broken_promises(), Vec::<String>::new());
+    assert!(old_servers(&life).values().all(|(status, ..)| *status == ServerStatus::Off), "{:?}", old_servers(&life));
+}
+
+#[test]
+fn one_node_that_answers_and_one_that_is_silent_may_have_their_quorum() {
+    let life = alive();
+    open_alone(&life, &["22"]);
+    {
+        let mut model = lock(&life.sandbox.model);
+        let now = model.now();
+        let servers = model.servers(now, &somebody(), &Filter::labels("")).result.unwrap();
+        let id = |name: &str| servers.iter().find(|s| s.name == name).unwrap().id;
+        let (silent, off, open) = (id("honeydue-node-2"), id("honeydue-node-3"), servers[0].firewalls[0]);
+        let none = ThingState::Firewall { rules: Vec::new() };
+        let closed = model.create_thing(now, &somebody(), "closed", &none, &Labels::new()).result.unwrap().id;
+        assert!(model.apply_firewall(now, &somebody(), closed, silent, true).result.is_ok());
+        assert!(model.apply_firewall(now, &somebody(), open, silent, false).result.is_ok());
+        assert!(model.power(now, &somebody(), off, Power::Off).result.is_ok());
+        model.advance(now + Duration::from_secs(30));
+    }
+    let nobody = ScriptedPerson::new([], Answer::Nobody("with `--confirm honeydue`".to_owned()));
+    assert_eq!(life.process_with(&Tripwire::new(), Arc::new(nobody)).outcome(), "needs_person");
+    let told = failures(&life);
+    assert!(told.contains("honeydue-node-2 run, says the cloud") && told.contains("honeydue-node-1 answer"), "{told}");
+    assert!(!told.contains("honeydue-node-3"), "{told}");
+    assert_eq!(touched(&life), 0);
+}
+
+#[test]
+fn a_single_node_that_is_silent_is_fenced_and_told() {
+    let (life, left) = one_left();
+    open_alone(&life, &[]);
+    let nobody = ScriptedPerson::new([], Answer::Nobody("with `--confirm honeydue`".to_owned()));
+    let end = life.process_with(&Tripwire::new(), Arc::new(nobody));
+    assert_eq!(end.outcome(), "succeeded", "{end:?} {}", failures(&life));
+    let told = life.events().into_iter().find_map(|(_, e)| match e {
+        Event::StepFinished { step, text, .. } if step == "dead" => Some(text),
+        _ => None,
+    });
+    let note = format!("{left} runs, says the cloud, and answers nothing from here: taken for dead");
+    assert_eq!(told.as_deref(), Some(note.as_str()));
     assert!(old_servers(&life).values().all(|(status, ..)| *status == ServerStatus::Off), "{:?}", old_servers(&life));
 }
 
