@@ -21,6 +21,11 @@ const LOOK: Duration = Duration::from_secs(2);
 /// How often the power is cut before a server counts as one that cannot be powered off.
 const TRIES: usize = 2;
 
+/// The code of the error where a firewall cannot be taken off a server, for a label selector puts it there: the labels are
+/// somebody's, who may select by them what else lives in the project.
+/// Source: Hetzner Cloud API, "Remove from Resources".
+const BY_SELECTOR: &str = "firewall_managed_by_label_selector";
+
 /// The id of the cluster's firewall that lets nothing through, where there is one.
 pub(super) async fn wall_id(cx: &StepContext<'_>) -> Result<Option<i64>> {
     let cluster = &cx.settings().cluster;
@@ -130,9 +135,25 @@ impl Fence {
             let permit = permit(cx, server, "cut it off by the firewall").await?;
             cx.world.cloud.attach_firewall(&permit, wall, server.id).await?;
         }
+        let mut selected = Vec::new();
         for other in on(server).into_iter().filter(|id| *id != wall) {
             let permit = permit(cx, server, &format!("take firewall {other} off it, which lets something in")).await?;
-            cx.world.cloud.detach_firewall(&permit, other, server.id).await?;
+            match cx.world.cloud.detach_firewall(&permit, other, server.id).await {
+                Err(error) if error.is(BY_SELECTOR) => selected.push(other.to_string()),
+                end => end?,
+            }
+        }
+        if !selected.is_empty() {
+            return Err(Error::refused(format!(
+                "{} cannot be powered off, and not be cut off: firewall {} is on it by a label selector, and what that lets in \
+                 would come in",
+                server.name,
+                selected.join(", ")
+            ))
+            .remedy(
+                "in the console, take the label that the selector selects off the server, or the selector off the firewall, or \
+                 power the server off; then `relight resume`",
+            ));
         }
         match cx.world.cloud.server(server.id).await? {
             Some(now) if on(&now) != [wall] => Err(Error::transient(format!("{} is not cut off yet", now.name))),

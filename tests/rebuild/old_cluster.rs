@@ -189,6 +189,44 @@ fn an_old_server_that_cannot_be_powered_off_is_cut_off_by_the_firewall_alone() {
 }
 
 #[test]
+fn a_firewall_that_a_label_selector_puts_onto_an_old_server_is_named_at_once_and_what_to_do_about_it() {
+    let life = stubborn(&FaultKind::Locked);
+    let label = |add: bool| {
+        let mut model = lock(&life.sandbox.model);
+        let now = model.now();
+        let all = model.servers(now, &somebody(), &Filter::labels("!relight-run")).result.unwrap();
+        let mut server = all.into_iter().find(|s| s.name.contains("node-2")).unwrap();
+        server.labels.remove("role");
+        server.labels.extend(add.then(|| ("role".to_owned(), "web".to_owned())));
+        assert!(model.update_server(now, &somebody(), server.id, None, Some(&server.labels)).result.is_ok());
+    };
+    label(true);
+    let id = {
+        let mut model = lock(&life.sandbox.model);
+        let now = model.now();
+        let state = ThingState::Firewall { rules: Vec::new() };
+        let id = model.create_thing(now, &somebody(), "web", &state, &Labels::new()).result.unwrap().id;
+        assert!(model.select_for_firewall(now, &somebody(), id, Some("role=web")).result.is_ok());
+        id
+    };
+    let end = life.process(&Tripwire::new());
+    assert_eq!(end.outcome(), "refused", "{end:?} {}", failures(&life));
+    let told = failures(&life);
+    let why =
+        format!("fence: honeydue-node-2 cannot be powered off, and not be cut off: firewall {id} is on it by a label");
+    assert!(told.contains(&why) && told.contains("take the label") && told.contains("relight resume"), "{told}");
+    // What could be taken off it is off, and it is not marked as fenced.
+    assert_eq!(old_servers(&life)["honeydue-node-2"].1, ["web", "honeydue-fence"]);
+    // A person does that, and the run goes on.
+    label(false);
+    let end = life.process(&Tripwire::new());
+    assert_eq!(end.outcome(), "succeeded", "{end:?} {}", failures(&life));
+    assert_eq!(old_servers(&life)["honeydue-node-2-old-abcdefghijkl"].1, ["honeydue-fence"]);
+    assert_eq!(lock(&life.sandbox.model).faults.silent(), []);
+    assert_eq!(life.broken_promises(), Vec::<String>::new());
+}
+
+#[test]
 fn the_firewall_of_the_fence_is_only_adopted_from_this_cluster() {
     let life = stubborn(&FaultKind::HungAction);
     {

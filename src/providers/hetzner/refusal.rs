@@ -76,6 +76,10 @@ fn meaning(status: StatusCode, code: &str, reads: bool) -> (Class, &'static str)
         "server_not_stopped" | "must_be_unassigned" | "already_in_placement_group" | "primary_ip_assigned" => {
             (Class::Refused, "its state forbids this: look at it in the console")
         }
+        "firewall_managed_by_label_selector" => (
+            Class::Refused,
+            "a label selector puts the firewall there: in the console, take off the label, or the selector",
+        ),
         _ => by_status(status, reads),
     }
 }
@@ -106,6 +110,7 @@ mod tests {
         assert_eq!(of(422, "invalid_input", false), Class::Fatal);
         assert_eq!(of(423, "protected", false), Class::Refused);
         assert_eq!(of(423, "locked", false), Class::Transient);
+        assert_eq!(of(422, "firewall_managed_by_label_selector", false), Class::Refused);
         assert_eq!(of(504, "timeout", false), Class::Unknown);
         assert_eq!(of(504, "timeout", true), Class::Transient);
         assert_eq!(of(409, "a new word", false), Class::Transient);

@@ -203,12 +203,15 @@ impl Model {
             rebuild_protected: false,
             placement_group: order.placement_group,
             firewalls: order.firewalls.clone(),
+            selected: Vec::new(),
             user_data: order.user_data.clone(),
             listed_from: self.now + lag,
         };
         let machine = Machine::new(project, &server, &checked.keys, &mut self.random);
         self.machines.insert(id, machine);
-        self.project_mut(project)?.servers.insert(id, server.clone());
+        self.project_mut(project)?.servers.insert(id, server);
+        self.follow_selectors(project)?;
+        let server = self.find_server(project, id)?.clone();
         let resources = vec![("server".to_owned(), id)];
         let (create, start) = (self.latency.create, self.latency.create + self.latency.start);
         let begin = Begin {

@@ -56,7 +56,8 @@ impl Model {
     fn place_thing(&mut self, name: &str, state: ThingState) -> Option<i64> {
         let id = self.next_id();
         let (name, created, labels) = (name.to_owned(), self.now, Labels::new());
-        let thing = CloudThing { id, name, created, labels, state, servers: Vec::new(), listed_from: Duration::ZERO };
+        let (servers, selector, listed_from) = (Vec::new(), None, Duration::ZERO);
+        let thing = CloudThing { id, name, created, labels, state, servers, selector, listed_from };
         self.projects.first_mut()?.things.insert(id, thing);
         Some(id)
     }

@@ -58,6 +58,8 @@ pub struct CloudServer {
     pub placement_group: Option<i64>,
     /// Ids of firewalls on its public interface.
     pub firewalls: Vec<i64>,
+    /// Those of them that are on it because a label selector selects it.
+    pub(super) selected: Vec<i64>,
     /// As given at creation.
     pub user_data: String,
     /// Lists show it from this time on.
@@ -149,7 +151,8 @@ impl Model {
             if let Some(labels) = labels {
                 server.labels = labels.clone();
             }
-            Ok(server.clone())
+            model.follow_selectors(project)?;
+            model.find_server(project, id).cloned()
         };
         self.cloud(now, caller, &Op::write("cloud.server.update", &target), act)
     }

@@ -176,6 +176,7 @@ impl Model {
             rebuild_protected: false,
             placement_group: None,
             firewalls: Vec::new(),
+            selected: Vec::new(),
             user_data: String::new(),
             listed_from: self.now,
         };

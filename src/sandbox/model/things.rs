@@ -71,6 +71,8 @@ pub struct CloudThing {
     pub state: ThingState,
     /// Ids of the servers it is applied to, attached to, or that are in it; worked out when shown.
     pub servers: Vec<i64>,
+    /// The label selector that a firewall is applied by.
+    pub selector: Option<String>,
     pub(super) listed_from: Duration,
 }
 
@@ -177,6 +179,7 @@ impl Model {
                 labels: labels.clone(),
                 state,
                 servers: Vec::new(),
+                selector: None,
                 listed_from: model.now + lag,
             };
             model.project_mut(project)?.things.insert(id, thing.clone());

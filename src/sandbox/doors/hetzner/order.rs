@@ -197,6 +197,18 @@ struct Identified {
 #[derive(Deserialize)]
 pub(super) struct ResourceBody {
     server: Option<Identified>,
+    label_selector: Option<SelectorBody>,
+}
+
+#[derive(Deserialize)]
+struct SelectorBody {
+    selector: String,
+}
+
+/// What a firewall is put onto or taken off.
+pub(super) enum Resource {
+    Server(i64),
+    Selected(String),
 }
 
 /// `POST /firewalls/{id}/actions/apply_to_resources` and `remove_from_resources`.
@@ -207,11 +219,12 @@ pub(super) struct ResourcesBody {
 }
 
 impl ResourcesBody {
-    /// The one server: label selectors, and several at once, relight never asks for.
-    pub(super) fn server(self) -> Result<i64, ApiError> {
+    /// The one server or label selector: several at once relight never asks for.
+    pub(super) fn resource(self) -> Result<Resource, ApiError> {
         match self.apply_to.as_slice() {
-            [ResourceBody { server: Some(server) }] => Ok(server.id),
-            _ => Err(ApiError::new(422, "unsupported_error", "this sandbox applies firewalls to one server a call")),
+            [ResourceBody { server: Some(server), label_selector: None }] => Ok(Resource::Server(server.id)),
+            [ResourceBody { server: None, label_selector: Some(by) }] => Ok(Resource::Selected(by.selector.clone())),
+            _ => Err(ApiError::new(422, "unsupported_error", "this sandbox applies firewalls to one resource a call")),
         }
     }
 }

@@ -79,7 +79,14 @@ pub(super) fn thing(thing: &CloudThing) -> Value {
         }
         ThingState::Firewall { rules } => {
             let on = |id: &i64| json!({ "type": "server", "server": { "id": id } });
-            let applied: Vec<Value> = thing.servers.iter().map(on).collect();
+            let on_servers: Vec<Value> = thing.servers.iter().map(on).collect();
+            let applied = match &thing.selector {
+                None => on_servers,
+                Some(selector) => vec![json!({
+                    "type": "label_selector", "label_selector": { "selector": selector },
+                    "applied_to_resources": on_servers,
+                })],
+            };
             json!({ "rules": rules.iter().map(rule).collect::<Vec<_>>(), "applied_to": applied })
         }
         ThingState::PlacementGroup => json!({ "type": "spread", "servers": thing.servers }),

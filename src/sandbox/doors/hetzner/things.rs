@@ -1,7 +1,7 @@
 //! SSH keys, networks, firewalls and placement groups.
 
 use super::call::{Call, HetznerDoor, Shown};
-use super::order::{read, ChangeBody, ResourcesBody, RulesBody, SubnetBody, ThingBody};
+use super::order::{read, ChangeBody, Resource, ResourcesBody, RulesBody, SubnetBody, ThingBody};
 use super::show;
 use crate::sandbox::model::{CloudAction, Filter, Model};
 use crate::world::ThingKind;
@@ -121,8 +121,14 @@ async fn act(
         "remove_from_resources" => false,
         _ => return door.unknown(&call),
     };
-    match read::<ResourcesBody>(&body).and_then(ResourcesBody::server) {
-        Ok(server) => door.ask(&call, |model, now, caller| model.apply_firewall(now, caller, id, server, on), begun),
+    match read::<ResourcesBody>(&body).and_then(ResourcesBody::resource) {
+        Ok(Resource::Server(server)) => {
+            door.ask(&call, |model, now, caller| model.apply_firewall(now, caller, id, server, on), begun)
+        }
+        Ok(Resource::Selected(selector)) => {
+            let selector = on.then_some(selector.as_str());
+            door.ask(&call, |model, now, caller| model.select_for_firewall(now, caller, id, selector), begun)
+        }
         Err(why) => door.refuse(&call, why),
     }
 }
