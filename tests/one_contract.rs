@@ -21,7 +21,7 @@ use relight::providers::{Cloudflare, Hetzner, SystemClock};
 use relight::sandbox::doors::direct::{Outside, Sandbox, ScriptedPerson, Tripwire};
 use relight::sandbox::doors::{CloudflareDoor, HetznerDoor, Shape};
 use relight::sandbox::model::{
-    DnsToken, Fault, FaultKind, Latency, Matcher, Model, RecordChange, Shared, Start, TokenMay,
+    Caller, DnsToken, Fault, FaultKind, Latency, Matcher, Model, RecordChange, Shared, Start, TokenMay,
 };
 use relight::world::{
     ApiAt, Batch, Class, Clock, Cloud, Cluster, Dns, Error, FixedSecrets, Kind, Labels, NewRecord, Permit, Price,
@@ -199,6 +199,13 @@ async fn cloud_goes_wrong(behind: &Behind) -> Vec<(String, Verdict)> {
     behind.cloud.attach_firewall(&of("server", id), firewall, id).await.unwrap();
     let in_use = behind.cloud.delete_thing(&of("firewall", firewall), ThingKind::Firewall, firewall).await.unwrap_err();
     seen.push(("in use".into(), verdict(in_use)));
+    let somebody = Caller::token(Start::default().cloud_token);
+    let now = behind.clock.now();
+    let selects = behind.model.lock().unwrap().select_for_firewall(now, &somebody, firewall, Some("!role"));
+    assert!(selects.result.is_ok());
+    let selected = verdict(behind.cloud.detach_firewall(&of("server", id), firewall, id).await.unwrap_err());
+    assert_eq!((selected.0, selected.1.as_deref()), (Class::Refused, Some("firewall_managed_by_label_selector")));
+    seen.push(("selected".into(), selected));
     let ip = behind.cloud.primary_ips().await.unwrap().into_iter().find(|ip| ip.assignee == Some(id)).unwrap().id;
     let assigned = behind.cloud.delete_primary_ip(&of("primary_ip", ip), ip).await.unwrap_err();
     seen.push(("assigned".into(), verdict(assigned)));
