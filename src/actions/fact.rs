@@ -127,9 +127,9 @@ impl Facts {
     /// Takes these in; later ones win. Where a node has got another server, what was known of it was about the one that is
     /// lost, and is forgotten.
     pub fn learn(&mut self, more: &Facts) {
-        for now in more.iter().filter(|fact| fact.kind == FactKind::ServerId) {
-            let before = self.find(FactKind::ServerId, now.node.as_deref()).map(str::to_owned);
-            if let (Some(node), Some(lost)) = (now.node, before.filter(|id| *id != now.value)) {
+        for found in more.iter().filter(|fact| fact.kind == FactKind::ServerId) {
+            let before = self.find(FactKind::ServerId, found.node.as_deref()).map(str::to_owned);
+            if let (Some(node), Some(lost)) = (found.node, before.filter(|id| *id != found.value)) {
                 self.0.retain(|(_, of), _| of.as_ref() != Some(&node));
                 self.insert(Fact { kind: FactKind::EarlierServer, node: Some(node), value: lost });
             }

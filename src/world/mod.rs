@@ -38,7 +38,7 @@ pub use labels::*;
 pub use permit::{Permit, Target};
 pub use person::*;
 pub use prices::*;
-pub use refusal::Refusal;
+pub use refusal::{not_served, Refusal};
 pub use secret::*;
 pub use shell::*;
 pub use time::*;

@@ -1,7 +1,7 @@
 //! What an API server's refusal means to relight: the one place that classes a Kubernetes `Status`, for every implementation of
 //! [`super::Cluster`].
 
-use super::{Class, Error};
+use super::{Class, Error, Kind};
 use std::time::Duration;
 
 /// The parts of a Kubernetes `Status` that relight reads.
@@ -17,6 +17,17 @@ pub struct Refusal {
     pub causes: Vec<(String, String, String)>,
     /// Seconds that the server asked us to wait; 0 for none.
     pub retry_after: u32,
+}
+
+/// What an API server's not serving a kind means to `doing`: an end where no definition can ever bring it (`never`), else a wait,
+/// for its definition may be applied by now. The code is `KindNotServed`.
+pub fn not_served(doing: &str, kind: &Kind, never: bool) -> Error {
+    let what = format!("{doing}: the API server does not serve {} {}", kind.api_version, kind.kind);
+    let error = match never {
+        true => Error::fatal(what).remedy("correct the object's apiVersion or kind, then `relight resume`"),
+        false => Error::transient(what).remedy("its CustomResourceDefinition is applied first"),
+    };
+    error.code("KindNotServed")
 }
 
 impl Refusal {

@@ -3,7 +3,7 @@
 use super::connect::{Connection, KubeApi};
 use super::errors::classed;
 use crate::config::kubernetes::never_served;
-use crate::world::{ApiAt, Cluster, Error, Kind, Permit, Result, Scope, Target, FIELD_MANAGER};
+use crate::world::{not_served, ApiAt, Cluster, Error, Kind, Permit, Result, Scope, Target, FIELD_MANAGER};
 use async_trait::async_trait;
 use http::{header, Method, Request};
 use serde_json::{json, Value};
@@ -37,17 +37,6 @@ fn request(
 fn doing(verb: &str, kind: &str, namespace: Option<&str>, name: &str) -> String {
     let place = namespace.map(|n| format!("{n}/")).unwrap_or_default();
     format!("{verb} {kind} {place}{name}")
-}
-
-/// No definition ever brings what would be the server's own; anything else may come with one that is applied by now.
-fn kind_missing(doing: &str, kind: &Kind) -> Error {
-    let what = format!("{doing}: the API server does not serve {} {}", kind.api_version, kind.kind);
-    let error = if never_served(&kind.api_version, &kind.kind) {
-        Error::fatal(what).remedy("correct the object's apiVersion or kind, then `relight resume`")
-    } else {
-        Error::transient(what).remedy("its CustomResourceDefinition is applied first")
-    };
-    error.code("KindNotServed")
 }
 
 impl KubeApi {
@@ -138,7 +127,7 @@ impl Cluster for KubeApi {
             return Err(Error::fatal(format!("{doing}: the object has no name")).remedy("give it metadata.name"));
         }
         let (connection, path) = self.find(at, &doing, &kind, namespace, name).await?;
-        let path = path.ok_or_else(|| kind_missing(&doing, &kind))?;
+        let path = path.ok_or_else(|| not_served(&doing, &kind, never_served(&kind.api_version, &kind.kind)))?;
         let query = [
             ("fieldManager", FIELD_MANAGER),
             ("fieldValidation", "Strict"),
@@ -159,7 +148,7 @@ impl Cluster for KubeApi {
         let doing = doing("patch", &kind.kind, namespace, name);
         permit.covers(&Target::Objects { address: at.host.address, what: doing.clone() })?;
         let (connection, found) = self.find(at, &doing, kind, namespace, name).await?;
-        let place = found.ok_or_else(|| kind_missing(&doing, kind))?;
+        let place = found.ok_or_else(|| not_served(&doing, kind, never_served(&kind.api_version, &kind.kind)))?;
         let query = [("fieldManager", FIELD_MANAGER)];
         let asked = request(Method::PATCH, &place, &query, Some(("application/merge-patch+json", patch)))?;
         self.write(&connection, &doing, asked).await

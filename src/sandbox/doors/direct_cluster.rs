@@ -3,7 +3,7 @@
 use super::kubernetes::{Api, KubernetesBackend};
 use crate::config::kubernetes::never_served;
 use crate::sandbox::objects::{Failure, Named, Objects, PatchKind, Selection, Writer};
-use crate::world::{ApiAt, Cluster, Error, Kind, Permit, Refusal, Result, Scope, Target, FIELD_MANAGER};
+use crate::world::{not_served, ApiAt, Cluster, Error, Kind, Permit, Refusal, Result, Scope, Target, FIELD_MANAGER};
 use async_trait::async_trait;
 use serde_json::{json, Value};
 use std::sync::Arc;
@@ -80,17 +80,6 @@ fn doing(verb: &str, kind: &str, namespace: Option<&str>, name: &str) -> String 
     format!("{verb} {kind} {place}{name}")
 }
 
-/// No definition ever brings what would be the server's own; anything else may come with one that is applied by now.
-fn kind_missing(doing: &str, kind: &Kind) -> Error {
-    let what = format!("{doing}: the API server does not serve {} {}", kind.api_version, kind.kind);
-    let error = if never_served(&kind.api_version, &kind.kind) {
-        Error::fatal(what).remedy("correct the object's apiVersion or kind, then `relight resume`")
-    } else {
-        Error::transient(what).remedy("its CustomResourceDefinition is applied first")
-    };
-    error.code("KindNotServed")
-}
-
 #[async_trait]
 impl Cluster for DirectCluster {
     async fn ready(&self, at: &ApiAt) -> Result<()> {
@@ -124,7 +113,7 @@ impl Cluster for DirectCluster {
                 objects.patch(&what, PatchKind::Apply { force }, object.clone(), &writer).map(Some)
             })
             .await?;
-        stored.ok_or_else(|| kind_missing(&doing, &kind))
+        stored.ok_or_else(|| not_served(&doing, &kind, never_served(&kind.api_version, &kind.kind)))
     }
     async fn merge(
         &self,
@@ -144,7 +133,7 @@ impl Cluster for DirectCluster {
                 objects.patch(&what, PatchKind::Merge, patch.clone(), &writer).map(Some)
             })
             .await?;
-        stored.ok_or_else(|| kind_missing(&doing, kind))
+        stored.ok_or_else(|| not_served(&doing, kind, never_served(&kind.api_version, &kind.kind)))
     }
     async fn delete(
         &self,
