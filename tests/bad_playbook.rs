@@ -30,6 +30,12 @@ fn one(steps: &str) -> String {
 }
 
 #[test]
+fn a_world_that_no_playbook_is_for_is_told_at_its_place() {
+    let told = told_of("playbook: test\nfor: total-los\nsummary: Why.\nsteps:\n  - { id: a, do: { act: {} } }\n");
+    assert_eq!(told, ["steps/test.yaml:2:6: no playbook is for `total-los`; did you mean \"total-loss\"?"]);
+}
+
+#[test]
 fn a_right_playbook_has_no_mistakes() {
     assert_eq!(told("  - id: a\n    do: { act: {} }\n"), Vec::<String>::new());
 }
@@ -42,7 +48,7 @@ fn a_misspelt_key_of_a_step_names_the_right_one() {
 
 #[test]
 fn a_misspelt_key_of_the_playbook_names_the_right_one() {
-    let told = told_of("playbook: test\nfor: x\nsumary: A test.\nsteps:\n  - id: a\n    do: { act: {} }\n");
+    let told = told_of("playbook: test\nfor: total-loss\nsumary: A test.\nsteps:\n  - id: a\n    do: { act: {} }\n");
     assert_eq!(
         told,
         [
@@ -256,17 +262,16 @@ fn wrong_types_are_told_where_they_stand() {
 
 #[test]
 fn a_playbook_without_steps_is_refused() {
-    assert!(told_of("playbook: test\nfor: x\nsummary: Why.\nsteps: []\n")[0]
+    assert!(told_of("playbook: test\nfor: total-loss\nsummary: Why.\nsteps: []\n")[0]
         .starts_with("steps/test.yaml:4:8: the playbook has no steps"));
-    assert!(
-        told_of("playbook: test\nfor: x\nsummary: Why.\n")[0].starts_with("steps/test.yaml:1:1: `steps` is missing")
-    );
+    assert!(told_of("playbook: test\nfor: total-loss\nsummary: Why.\n")[0]
+        .starts_with("steps/test.yaml:1:1: `steps` is missing"));
     assert!(told_of("")[0].starts_with("steps/test.yaml:1:1: the playbook is nothing"));
 }
 
 #[test]
 fn a_playbook_has_the_name_of_its_file() {
-    let told = told_of("playbook: other\nfor: x\nsummary: Why.\nsteps:\n  - { id: a, do: { act: {} } }\n");
+    let told = told_of("playbook: other\nfor: total-loss\nsummary: Why.\nsteps:\n  - { id: a, do: { act: {} } }\n");
     assert_eq!(
         told,
         ["steps/test.yaml:1:11: the playbook is named `other`, and its file `test.yaml`; give both the same name"]
@@ -275,7 +280,7 @@ fn a_playbook_has_the_name_of_its_file() {
 
 #[test]
 fn a_syntax_error_is_told_with_its_place() {
-    let told = told_of("playbook: test\nfor: x\n  summary: Why.\n");
+    let told = told_of("playbook: test\nfor: total-loss\n  summary: Why.\n");
     assert_eq!(told.len(), 1);
     assert!(told[0].starts_with("steps/test.yaml:3:"), "{told:#?}");
     assert!(told[0].ends_with("; correct the YAML here"), "{told:#?}");

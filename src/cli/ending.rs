@@ -93,7 +93,12 @@ async fn hand_over(world: &World, settings: &Settings, id: &RunId, text: &mut St
     let mut servers = world.cloud.servers(&selector(&settings.cluster, None)).await.unwrap_or_default();
     servers.sort_by_key(|server| place_of(settings, &server.name));
     let _ = writeln!(text, "to hand over:");
-    for server in servers.iter().filter(|s| crate::world::of_run(&s.labels, &settings.cluster, &id.id)) {
+    let mut new = servers.iter().filter(|s| crate::world::of_run(&s.labels, &settings.cluster, &id.id)).peekable();
+    if new.peek().is_none() {
+        // It made no cluster: what it changed stands above.
+        return fenced(world, &settings.cluster, &servers, text).await;
+    }
+    for server in new {
         let _ = writeln!(text, "  new address   {} {}", server.name, address(server));
     }
     let _ = writeln!(

@@ -10,7 +10,7 @@ use super::prepare::{self, Prepared};
 use super::prompts;
 use super::runs::{self, KeptRun};
 use super::worlds::{self, Environment};
-use crate::actions::{Mode, RunId};
+use crate::actions::{FactKind, Mode, RunId};
 use crate::config::{self, TakenDown};
 use crate::engine::{step_records, Event, Journal, RunStarted, RunState, StepRecord, FORMAT};
 use crate::world::{selector, Answer, Question, World, WorldKind};
@@ -66,6 +66,7 @@ async fn go_on(
     drawing.recall(&id.id, &reading.records);
     let memory = RunState::of(&reading.records);
     let records = step_records(&prepared.plan, &prepared.settings, id, &prepared.scripts);
+    no_server_without_a_node(prepared, &memory)?;
     if let Some(changed) = changes(prepared, &memory, &records) {
         accept(world, &changed).await?;
         journal.append(changed).await?;
@@ -83,6 +84,21 @@ async fn go_on(
     eprintln!("{}", fitted(&found(&memory), &Term::stderr()));
     journal.append(resumed).await?;
     Drive { world, prepared, id, journal: &journal, memory, drawing, header, json: global.json }.run().await
+}
+
+/// A node that was renamed or taken out has left a server behind, which no step would look at any more, and which goes on
+/// running, voting and costing.
+fn no_server_without_a_node(prepared: &Prepared, memory: &RunState) -> Result<(), Stop> {
+    let known = |node: &String| prepared.settings.nodes.iter().any(|n| n.key == *node);
+    let servers = memory.facts.iter().filter(|fact| fact.kind == FactKind::ServerId);
+    match servers.into_iter().find_map(|fact| Some((fact.node.filter(|node| !known(node))?, fact.value))) {
+        None => Ok(()),
+        Some((node, id)) => Err(Stop::new(
+            Exit::Refused,
+            format!("this run made server {id} for node {node}, which the configuration no longer has"),
+            format!("put node {node} back into `nodes` and run this again; a cluster of other nodes is a new run's"),
+        )),
+    }
 }
 
 /// What the journal remembers, before the world is looked at again.

@@ -4,12 +4,15 @@ use crate::actions::Action;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// What a playbook may be for: the world that it begins in. `healthy` and `rehearsal` mend nothing.
+pub const WORLDS: [&str; 3] = ["total-loss", "healthy", "rehearsal"];
+
 /// A playbook whose node sets are bound and whose references are resolved.
 #[derive(Clone)]
 pub struct Plan {
     /// `rebuild`.
     pub name: String,
-    /// The disaster it mends: `total-loss`.
+    /// The world that it begins in, one of [`WORLDS`]: `total-loss`.
     pub mends: String,
     /// One sentence.
     pub summary: String,

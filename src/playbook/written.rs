@@ -4,9 +4,9 @@ use super::fields::{text, Fields};
 use super::problem::{instead_of, Findings};
 use super::sets::NodeSets;
 use super::tree::{Node, Value};
-use super::{Gate, Start};
+use super::{Gate, Start, WORLDS};
 use crate::actions::Mode;
-use crate::config::Place;
+use crate::config::{known, Place};
 use std::time::Duration;
 
 /// What a step is expected to take where its playbook does not say.
@@ -96,6 +96,10 @@ pub(super) fn playbook<'t>(tree: &'t Node, bound: &Bound<'_>, findings: &mut Fin
     let mut fields = Fields::of(tree, "the playbook", &PLAYBOOK_KEYS, findings)?;
     let name = fields.required_text("playbook", "name the playbook as its file: `playbook: rebuild`");
     let mends = fields.required_text("for", "name the disaster it mends: `for: total-loss`");
+    if let Some((world, at)) = mends.as_ref().filter(|(world, _)| !WORLDS.contains(&world.as_str())) {
+        let meant = known(world, WORLDS.into_iter(), "");
+        fields.findings.add(*at, format!("no playbook is for `{world}`"), meant);
+    }
     let summary = fields.required_text("summary", "say in one sentence what it does: `summary: ...`");
     let steps = fields.required("steps", "list its steps: `steps:`")?;
     let Value::List(items) = &steps.value else {

@@ -10,7 +10,7 @@ mod secrets;
 use desk::Desk;
 use relight::actions::{Mode, RunId};
 use relight::cli::Exit;
-use relight::engine::{Event, Journal, Listener, RunStarted, Told, FORMAT};
+use relight::engine::{Event, Journal, Listener, Outcome, RunStarted, Told, FORMAT};
 use relight::providers::{Holder, Lock, RunFiles, SystemClock};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -80,6 +80,15 @@ impl Desk {
             journal.append(Event::StepStarted { step: "preflight".to_owned() }).await.unwrap();
         });
         directory
+    }
+    /// Adds to what a run keeps.
+    fn went_on(directory: &Path, id: &str, event: Event) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let files = Arc::new(RunFiles::open(directory).unwrap());
+            let (journal, _) = Journal::open(id, files, Arc::new(SystemClock::wall()), Arc::new(Deaf)).await.unwrap();
+            journal.append(event).await.unwrap();
+        });
     }
 }
 
@@ -277,6 +286,22 @@ fn a_configuration_that_changed_since_the_run_began_is_accepted_by_a_person_only
     told.ends(Exit::NeedsPerson, &["cloud.image", "server[node-1]", "--yes"]);
     let after = fs::read(directory.join(relight::engine::JOURNAL));
     assert_eq!(before.unwrap(), after.unwrap(), "nothing was written without an answer");
+}
+
+#[test]
+fn a_node_that_was_renamed_after_its_server_was_made_is_refused_with_the_way_back() {
+    let desk = Desk::new();
+    let directory = desk.begin_live_run("aaaaaaaaaaaa", "live-token");
+    let made = Event::StepFinished {
+        step: "server[node-3]".to_owned(),
+        outcome: Outcome::Done,
+        facts: [("server.id[node-3]".to_owned(), "1003".to_owned())].into(),
+        text: String::new(),
+    };
+    Desk::went_on(&directory, "aaaaaaaaaaaa", made);
+    desk.change("relight.yaml", "node-3", "node-4");
+    let told = desk.with(&TOKENS, &["resume", "--yes"]);
+    told.ends(Exit::Refused, &["server 1003 for node node-3", "put node node-3 back into `nodes`"]);
 }
 
 #[test]
