@@ -206,7 +206,7 @@ async fn start(
         settings: prepared.settings.record(),
         forecast_seconds: prepared.plan.forecast().as_secs_f64(),
         wall_at: world::millis(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default()),
-        digests: digests::of(prepared),
+        digests: digests::of(&global.state, prepared),
         left_out: digests::left_out(global, prepared, id.mode),
     };
     journal.append(Event::RunStarted(Box::new(first))).await?;

@@ -133,8 +133,8 @@ pub fn completions(shell: clap_complete::Shell) {
 /// `relight status`: the last run, or the named one, and what is proven of the cluster.
 pub async fn status(global: &Global, environment: &Environment, named: Option<&str>) -> Result<(), Stop> {
     let settings = prepare::settings(global)?;
-    proofs::leftovers(global, &settings).await?;
     let mut all = runs::all(&global.state, &kinds(global), &settings.cluster)?;
+    proofs::leftovers(&all).await;
     let standings = proofs::standings(global, &settings, &all);
     let mut proven: String = standings.iter().map(|s| report::proven_text(s, &settings.cluster)).collect();
     let expired = spares::expired(global, environment, &settings).await;

@@ -7,6 +7,7 @@
 
 mod args;
 mod begin;
+mod binary;
 mod card;
 mod commands;
 mod control;

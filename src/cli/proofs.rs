@@ -5,7 +5,7 @@ use super::card;
 use super::digests;
 use super::exit::Stop;
 use super::prepare::{self, Prepared};
-use super::runs::{self, KeptRun};
+use super::runs::KeptRun;
 use super::worlds;
 use crate::actions::{Mode, RunId};
 use crate::config::{self, Settings};
@@ -48,10 +48,10 @@ async fn write(files: &dyn Files, proof: &Proof) -> Result<(), Stop> {
 
 /// Makes the proofs that a kill between a run's last record and its proof left unmade, and anew what was made of a shorter
 /// journal.
-pub async fn leftovers(global: &Global, settings: &Settings) -> Result<(), Stop> {
-    for run in runs::all(&global.state, &super::commands::kinds(global), &settings.cluster)? {
-        let Some(proof) = proof_of(&run) else { continue };
-        if kept(&run).is_some_and(|kept| kept.journal == proof.journal) {
+pub async fn leftovers(runs: &[KeptRun]) {
+    for run in runs {
+        let Some(proof) = proof_of(run) else { continue };
+        if kept(run).is_some_and(|kept| kept.journal == proof.journal) {
             continue;
         }
         let place = run.directory.display();
@@ -62,7 +62,6 @@ pub async fn leftovers(global: &Global, settings: &Settings) -> Result<(), Stop>
             Err(stop) => eprintln!("run {} has no proof yet: {stop}", run.id),
         }
     }
-    Ok(())
 }
 
 /// The proof beside the journal, where there is one that this version can read.
@@ -104,7 +103,7 @@ fn today(global: &Global, proof: &Proof, record: &serde_json::Value) -> Result<T
     let path = |line: &String| line.split_once(": ").map_or(line.as_str(), |(path, _)| path).to_owned();
     Ok(Today {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        digests: digests::of(&prepared),
+        digests: digests::of(&global.state, &prepared),
         settings: config::differences(&then, &now).iter().map(path).collect(),
         rehearsed: step_records(&prepared.plan, &prepared.settings, &run, &prepared.scripts),
         live: live.steps.into_iter().map(|step| step.id).collect(),
