@@ -1,6 +1,6 @@
 //! The commands that look at files alone: `plan`, `schema`, `completions`, `status`.
 
-use super::args::{Cli, Global};
+use super::args::Global;
 use super::begin::locked_directory;
 use super::drawing::{columns, fitted};
 use super::drive::title;
@@ -9,14 +9,13 @@ use super::prepare::{self, Prepared};
 use super::retold::retold;
 use super::say::{out, say};
 use super::worlds::Environment;
-use super::{history, proofs, runs, spares};
+use super::{history, proofs, runs, spares, usage};
 use crate::actions::{Mode, RunId};
 use crate::config::{self, Settings};
 use crate::engine::{step_records, StepRecord};
 use crate::playbook::{Gate, Step};
 use crate::report::{self, PlanLine};
 use crate::world::{Amount, PriceList, World, WorldKind};
-use clap::CommandFactory;
 use dialoguer::console::Term;
 use serde_json::json;
 
@@ -126,7 +125,7 @@ pub fn schema() {
 /// `relight completions`.
 pub fn completions(shell: clap_complete::Shell) {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "relight", &mut script);
+    clap_complete::generate(shell, &mut usage::command(), "relight", &mut script);
     out(&String::from_utf8_lossy(&script));
 }
 

@@ -37,6 +37,7 @@ mod sources;
 mod spares;
 mod taking_down;
 mod undo;
+mod usage;
 mod validate;
 mod worlds;
 
