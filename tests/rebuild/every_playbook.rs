@@ -29,9 +29,9 @@ fn words(life: &Life) -> Vec<String> {
     let mut model = lock(&life.sandbox.model);
     let later = model.now() + REST;
     model.advance(later);
-    let rehearsed = |line: &String| line.starts_with("etcd") && line.contains("-r-");
-    let gone = life.plan.name == "teardown-live";
-    model.in_words().into_iter().filter(|line| !rehearsed(line) && !(gone && line.starts_with("etcd"))).collect()
+    let all_gone = life.plan.name == "teardown-live";
+    let of_lost_disks = |line: &String| line.starts_with("etcd") && (all_gone || line.contains("-r-"));
+    model.in_words().into_iter().filter(|line| !of_lost_disks(line)).collect()
 }
 
 /// The points and the end of an undisturbed run.
