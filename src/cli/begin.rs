@@ -175,8 +175,8 @@ async fn shown(
         text = format!("{text}\n{}", spares::expired_text(global, environment, settings).await);
         return Ok(text);
     }
-    let past = runs::all(&global.state, &[look.kind], &settings.cluster)?;
-    let standing = proofs::standing(global, settings, &past, look.kind);
+    let past = runs::glimpses(&global.state, &[look.kind], &settings.cluster)?;
+    let standing = proofs::standing(global, settings, &past, look.kind)?;
     let unproven = report::unproven_text(&standing, commands::rehearsal_price(look, settings).await);
     Ok([Some(text), unproven].into_iter().flatten().collect::<Vec<_>>().join("\n"))
 }

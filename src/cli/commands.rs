@@ -132,9 +132,9 @@ pub fn completions(shell: clap_complete::Shell) {
 /// `relight status`: the last run, or the named one, and what is proven of the cluster.
 pub async fn status(global: &Global, environment: &Environment, named: Option<&str>) -> Result<(), Stop> {
     let settings = prepare::settings(global)?;
-    let mut all = runs::all(&global.state, &kinds(global), &settings.cluster)?;
-    proofs::leftovers(&all).await;
-    let standings = proofs::standings(global, &settings, &all);
+    let mut all = runs::glimpses(&global.state, &kinds(global), &settings.cluster)?;
+    proofs::leftovers(&all).await?;
+    let standings = proofs::standings(global, &settings, &all)?;
     let mut proven: String = standings.iter().map(|s| report::proven_text(s, &settings.cluster)).collect();
     let expired = spares::expired(global, environment, &settings).await;
     proven.push_str(&spares::text(&expired));
@@ -142,6 +142,7 @@ pub async fn status(global: &Global, environment: &Environment, named: Option<&s
         Some(id) => all.into_iter().find(|run| run.id == id),
         None => all.pop(),
     };
+    let run = run.as_ref().map(runs::Glimpse::read).transpose()?.flatten();
     if let (None, Some(id)) = (&run, named) {
         return Err(Stop::usage(format!("there is no run {id}"), "`relight status` shows the last one"));
     }
