@@ -4,6 +4,7 @@ use crate::life::Life;
 use relight::engine::{Event, Listener, Told};
 use relight::sandbox::model::{lock, Fault, FaultId, FaultKind, Matcher, Model, Shared};
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// How a step notices its trouble.
@@ -131,6 +132,35 @@ impl Listener for Outage {
                 }
             }
             Told::Durable { .. } => {}
+        }
+    }
+}
+
+/// Something happens to the outside as a step starts for the first time.
+pub struct AtStep<F> {
+    model: Shared,
+    step: String,
+    happens: F,
+    happened: AtomicBool,
+}
+
+impl<F: Fn(&Shared) + Send + Sync + 'static> AtStep<F> {
+    pub fn in_life(life: &mut Life, step: &str, happens: F) -> Arc<Self> {
+        let (model, step) = (life.sandbox.model.clone(), step.to_owned());
+        let it = Arc::new(Self { model, step, happens, happened: AtomicBool::new(false) });
+        life.listener = it.clone();
+        it
+    }
+    pub fn happened(&self) -> bool {
+        self.happened.load(Ordering::SeqCst)
+    }
+}
+
+impl<F: Fn(&Shared) + Send + Sync + 'static> Listener for AtStep<F> {
+    fn told(&self, told: &Told) {
+        let starts = matches!(told, Told::Durable { event: Event::StepStarted { step }, .. } if *step == self.step);
+        if starts && !self.happened.swap(true, Ordering::SeqCst) {
+            (self.happens)(&self.model);
         }
     }
 }
