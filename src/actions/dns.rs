@@ -38,9 +38,11 @@ impl Point {
         // Known from a look that may be minutes old, where Cloudflare did not answer. What is nobody's now is somebody's soon.
         if !living.contains(&this) {
             let node = node_name(&cx.place);
-            return Err(Error::transient(format!("{node} is lost: no server of this run has the address {this} any more"))
-                .remedy("`relight resume` makes the server again")
-                .code(LOST));
+            return Err(Error::transient(format!(
+                "{node} is lost: no server of this run has the address {this} any more"
+            ))
+            .remedy("`relight resume` makes the server again")
+            .code(LOST));
         }
         let mut batch = Batch::default();
         for host in &dns.hosts {
