@@ -162,6 +162,10 @@ pub trait Action: Send + Sync {
     fn describe(&self, place: &Place<'_>) -> String;
     /// What of the configuration it depends on, so that a resume can tell which steps a change concerns. Pure, no secrets.
     fn inputs(&self, place: &Place<'_>) -> Value;
+    /// What [`world::SPEC`] on what it makes is the digest of; none where it makes nothing of its own. Pure, no secrets.
+    fn made_from(&self, _place: &Place<'_>) -> Option<Value> {
+        None
+    }
     /// The facts it finds.
     fn provides(&self) -> &'static [FactKind] {
         &[]

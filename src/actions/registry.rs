@@ -6,7 +6,7 @@ use super::rollout::Until;
 use super::verify::Which;
 use super::{
     apart, cluster_node, cost, dns, dns_undo, fence, firewall_peers, inventory, k3s, manifests, node, old, preflight,
-    rollout, server, stock, teardown, teardown_live, thing, verify, Action,
+    regain, rollout, server, stock, teardown, teardown_live, thing, verify, Action,
 };
 use crate::config::known;
 use crate::world::ThingKind;
@@ -19,6 +19,8 @@ pub fn action(name: &str, params: &Value) -> Result<Arc<dyn Action>, String> {
     let action: Arc<dyn Action> = match name {
         "preflight.check" => Arc::new(preflight::Preflight),
         "stock.check" => Arc::new(stock::Stock),
+        "access.regain" => Arc::new(regain::Access),
+        "servers.give_up" => Arc::new(regain::GiveUp),
         "old_cluster.dead" => Arc::new(old::Dead),
         "old_cluster.fence" => Arc::new(fence::Fence),
         "ssh_key.ensure" => Arc::new(thing::Ensure(ThingKind::SshKey)),
@@ -70,9 +72,11 @@ pub fn action(name: &str, params: &Value) -> Result<Arc<dyn Action>, String> {
 }
 
 /// All names that [`action`] knows, for messages.
-pub const NAMES: [&str; 41] = [
+pub const NAMES: [&str; 43] = [
     "preflight.check",
     "stock.check",
+    "access.regain",
+    "servers.give_up",
     "old_cluster.dead",
     "old_cluster.fence",
     "ssh_key.ensure",

@@ -101,6 +101,12 @@ pub enum Command {
         /// The run's id; needed where several are unfinished.
         run: Option<String>,
     },
+    /// The state directory is lost: make a run's journal anew from the labels of what it made, then `relight resume` it.
+    Reconstruct {
+        /// The run's id; needed where what is there is of several runs.
+        #[arg(long, value_name = "ID")]
+        run: Option<String>,
+    },
     /// Show the last run.
     Status {
         /// The run's id.

@@ -275,6 +275,7 @@ impl Life {
             wall_at: 0,
             digests: BTreeMap::new(),
             left_out: Vec::new(),
+            reconstructed: None,
         }
     }
 
