@@ -22,6 +22,7 @@ mod kubeconfig;
 mod kubectl;
 mod look;
 mod merge;
+mod operator;
 mod person;
 mod prepare;
 mod prompts;
