@@ -1,7 +1,7 @@
 //! How a step reaches a node or the API server: addresses and pinned keys from facts, secrets from the run's files.
 
 use super::{FactKind, StepContext};
-use crate::world::{self, ApiAt, Error, Host, Result, Script, Secret, Server};
+use crate::world::{self, ApiAt, Error, Host, Identity, Result, Script, Secret, Server};
 use std::collections::BTreeMap;
 use std::io;
 
@@ -68,12 +68,11 @@ pub(super) async fn host(cx: &StepContext<'_>, node: &str) -> Result<Host> {
         Some(key) => vec![key],
         None => [known(FactKind::FirstHostKey), known(FactKind::NextHostKey)].into_iter().flatten().collect(),
     };
-    let missing = || Error::fatal("the run's SSH key is missing from its secrets").remedy("start a new run");
     Ok(Host {
         address: cx.facts.address(FactKind::NodeAddress, node)?,
         user: cx.settings().cloud.user.clone(),
         host_keys,
-        identity: kept(cx, IDENTITY).await?.ok_or_else(missing)?,
+        identity: identity(cx).await?,
     })
 }
 
@@ -107,6 +106,15 @@ pub(super) async fn vouched(cx: &StepContext<'_>, server: &Server) -> Result<Vou
         true => Vouched::Key(shown),
         false => Vouched::No("it shows another host key than the one that its label is of".to_owned()),
     })
+}
+
+/// As whom this run logs in: with its own key, or as the operator where it has none and its facts say so.
+async fn identity(cx: &StepContext<'_>) -> Result<Identity> {
+    match kept(cx, IDENTITY).await? {
+        Some(key) => Ok(Identity::Key(key)),
+        None if cx.facts.logs_in_as_the_operator() => Ok(Identity::Own),
+        None => Err(Error::fatal("the run's SSH key is missing from its secrets").remedy("start a new run")),
+    }
 }
 
 /// The API server behind a node.

@@ -29,6 +29,8 @@ pub enum FactKind {
     HostKey,
     /// The host key that a node is about to serve.
     NextHostKey,
+    /// As whom relight logs in to the nodes where the run has no key of its own: `own`, as the operator.
+    Login,
     /// SHA-256 of the K3s binary that nodes must run.
     K3sDigest,
     /// The K3s version that [`FactKind::K3sDigest`] is of.
@@ -55,7 +57,7 @@ pub enum FactKind {
 pub const UNKNOWN: &str = "unknown";
 
 impl FactKind {
-    const NAMES: [(Self, &'static str); 19] = [
+    const NAMES: [(Self, &'static str); 20] = [
         (Self::SshKeyId, "ssh_key.id"),
         (Self::NetworkId, "network.id"),
         (Self::FirewallId, "firewall.id"),
@@ -66,6 +68,7 @@ impl FactKind {
         (Self::FirstHostKey, "host.first_key"),
         (Self::HostKey, "host.key"),
         (Self::NextHostKey, "host.next_key"),
+        (Self::Login, "host.login"),
         (Self::K3sDigest, "k3s.digest"),
         (Self::K3sVersion, "k3s.version"),
         (Self::Kubeconfig, "kubeconfig.digest"),
@@ -85,6 +88,9 @@ impl FactKind {
         Self::NAMES.iter().find(|(_, n)| *n == name).map(|(kind, _)| *kind)
     }
 }
+
+/// The value of [`FactKind::Login`].
+pub const OWN: &str = "own";
 
 /// One fact: `node.address[node-1] = 203.0.113.7`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,6 +120,10 @@ impl Facts {
     /// No facts.
     pub fn none() -> Self {
         Self::default()
+    }
+    /// Whether relight logs in to the nodes as the operator does.
+    pub fn logs_in_as_the_operator(&self) -> bool {
+        self.find(FactKind::Login, None) == Some(OWN)
     }
     /// The servers without labels that a person accepted as the old cluster's.
     pub fn accepted(&self) -> Vec<i64> {

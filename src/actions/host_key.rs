@@ -44,7 +44,9 @@ impl Rotation {
         // The node asks its own sshd, which may just be restarting.
         let Some(served) = served else { return Ok(Check::Pending("sshd shows no ed25519 host key".to_owned())) };
         Ok(match self {
-            Self::Prepare if Some(served) != first => Check::Done(Facts::none().of(FactKind::NextHostKey, node, served)),
+            Self::Prepare if Some(served) != first => {
+                Check::Done(Facts::none().of(FactKind::NextHostKey, node, served))
+            }
             Self::Prepare => match next {
                 Some(next) => Check::Done(Facts::none().of(FactKind::NextHostKey, node, next)),
                 None => Check::Needed("no next host key yet".to_owned()),

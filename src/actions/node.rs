@@ -26,7 +26,9 @@ impl Action for Ready {
         let host = access::host(cx, &cx.node()?.key).await?;
         let script = access::script(cx, "probe.sh", "check", BTreeMap::new())?;
         match cx.world.shell.look(&host, &script).await {
-            Err(error) if error.is("permission_denied") && Self::lost_its_key(cx)? => Self::as_operator(cx, host, &error).await,
+            Err(error) if error.is("permission_denied") && Self::lost_its_key(cx)? => {
+                Self::as_operator(cx, host, &error).await
+            }
             Err(error) if error.class == Class::Transient => Ok(Check::Pending(error.what)),
             // Where systemd holds port 22, sshd may answer before cloud-init has put the node's key in place. Nothing is sent to
             // it; one that stays is another machine, or a node that never got its key.

@@ -10,7 +10,9 @@ use super::old::serves;
 use super::teardown::first_error;
 use super::thing::PEER;
 use super::{Action, Check, FactKind, Facts, Place, StepContext};
-use crate::world::{self, Class, Ended, Error, Host, Identity, Result, Secret, Server, ServerStatus, Target, ThingKind, ThingSpec};
+use crate::world::{
+    self, Ended, Error, Host, Identity, Result, Secret, Server, ServerStatus, Target, ThingKind, ThingSpec,
+};
 use async_trait::async_trait;
 use futures::future::join_all;
 use serde_json::{json, Value};
@@ -79,7 +81,9 @@ impl Access {
         let key = match access::vouched(cx, server).await? {
             Vouched::No(why) => return Ok(Standing::Shut(why)),
             Vouched::Silent if server.status == ServerStatus::Off => {
-                return Ok(Standing::Soon(format!("server {name} (id {id}) is off: power it on in the cloud's console")))
+                return Ok(Standing::Soon(format!(
+                    "server {name} (id {id}) is off: power it on in the cloud's console"
+                )))
             }
             Vouched::Silent => return Ok(Standing::Soon(format!("server {name} (id {id}) does not answer by SSH"))),
             Vouched::Key(key) => key,
@@ -142,7 +146,11 @@ impl Access {
         let servers = of_run(cx).await?;
         let serving = Self::serving(cx, &servers).await?;
         if !serving.is_empty() {
-            let what = format!("nobody can log in to what this run made, and {} serves already:\n{}", serving.join(", "), shut.join("\n"));
+            let what = format!(
+                "nobody can log in to what this run made, and {} serves already:\n{}",
+                serving.join(", "),
+                shut.join("\n")
+            );
             return Err(Error::refused(what).remedy(
                 "let one of your keys in (the cloud's console, rescue system: /home/<cloud.user>/.ssh/authorized_keys), name it in \
                  `cloud.ssh_authorized_keys`, then `relight resume`; or give this run up: delete its state directory, and \
@@ -235,7 +243,8 @@ impl GiveUp {
         if server.status == ServerStatus::Off {
             return Ok(());
         }
-        let permit = cx.effects.permit(Target::GivenUp { id: server.id }, &format!("power off {}", server.name)).await?;
+        let permit =
+            cx.effects.permit(Target::GivenUp { id: server.id }, &format!("power off {}", server.name)).await?;
         cx.world.cloud.power_off(&permit, server.id).await
     }
     async fn delete(cx: &StepContext<'_>, server: &Server) -> Result<()> {

@@ -233,10 +233,11 @@ impl Action for Ensure {
         let (Some(public), Some(peer)) = (server.public_ip, peer_address(&server, cx.settings(), network)) else {
             return Ok(Check::Pending(format!("server {name} has not got its addresses yet")));
         };
-        let facts = Facts::none()
-            .of(FactKind::ServerId, node, id)
-            .of(FactKind::NodeAddress, node, public)
-            .of(FactKind::PeerAddress, node, peer);
+        let facts = Facts::none().of(FactKind::ServerId, node, id).of(FactKind::NodeAddress, node, public).of(
+            FactKind::PeerAddress,
+            node,
+            peer,
+        );
         if let Some(host_key) = access::kept(cx, &access::host_key_file(node)).await? {
             return Ok(Check::Done(facts.of(FactKind::FirstHostKey, node, world::public_key(&host_key)?)));
         }

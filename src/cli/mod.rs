@@ -23,6 +23,7 @@ mod kubeconfig;
 mod kubectl;
 mod look;
 mod merge;
+mod operator;
 mod person;
 mod prepare;
 mod prompts;

@@ -76,7 +76,11 @@ fn chosen<'a>(all: &'a [Lost], named: Option<&str>, cluster: &str) -> Result<&'a
                 "nothing in the project carries the labels of live run {id} of cluster {cluster}; what is there:{}",
                 listed(&mut all.iter())
             );
-            Stop::new(Exit::Refused, what, "name one of these; `relight teardown --run ID` takes down what a rehearsal left")
+            Stop::new(
+                Exit::Refused,
+                what,
+                "name one of these; `relight teardown --run ID` takes down what a rehearsal left",
+            )
         };
         return all.iter().find(|lost| lost.run == id).ok_or_else(missing);
     }
@@ -161,11 +165,17 @@ fn lost(settings: &Settings) -> Vec<(&'static str, String)> {
     };
     vec![
         ("the run's SSH key", key),
-        ("host keys", "a node must show the one that its label vouches for; one without a label is made again".to_owned()),
+        (
+            "host keys",
+            "a node must show the one that its label vouches for; one without a label is made again".to_owned(),
+        ),
         ("the K3s token", "read from a node that has one, else made".to_owned()),
         ("the kubeconfig", "fetched again".to_owned()),
         ("answers", "whatever was agreed to is asked again where it still matters".to_owned()),
-        ("earlier records", "what DNS said before the run: `relight dns undo` has only what it finds from now on".to_owned()),
+        (
+            "earlier records",
+            "what DNS said before the run: `relight dns undo` has only what it finds from now on".to_owned(),
+        ),
         ("times", "count from now on".to_owned()),
     ]
 }

@@ -106,7 +106,9 @@ fn found(memory: &RunState) -> String {
     let list = |names: Vec<&String>| names.into_iter().cloned().collect::<Vec<_>>().join(", ");
     let mut text = format!("the journal knows {} finished steps; all are looked at again", memory.finished.len());
     if memory.started.as_ref().is_some_and(|first| first.reconstructed.is_some()) {
-        text.push_str("\nit was reconstructed from labels: what the run did before is looked up as far as it can be seen");
+        text.push_str(
+            "\nit was reconstructed from labels: what the run did before is looked up as far as it can be seen",
+        );
     }
     if !memory.open.is_empty() {
         let open = list(memory.open.iter().collect());

@@ -8,8 +8,18 @@ use std::sync::OnceLock;
 
 /// The commands that these options matter for.
 const COMMANDS: [&str; 12] = [
-    "resume", "dns undo", "rebuild", "rehearse", "teardown", "sweep", "status", "plan", "validate", "kubectl",
-    "sandbox", "reconstruct",
+    "resume",
+    "dns undo",
+    "rebuild",
+    "rehearse",
+    "teardown",
+    "sweep",
+    "status",
+    "plan",
+    "validate",
+    "kubectl",
+    "sandbox",
+    "reconstruct",
 ];
 
 const SANDBOX: &str = " --sandbox";

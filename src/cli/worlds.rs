@@ -4,8 +4,8 @@ use super::card::Card;
 use super::exit::{Exit, Stop};
 use crate::config::Settings;
 use crate::providers::{
-    Cloudflare, Generated, Hetzner, KubeApi, NoDns, OnlyEdge, OpenSsh, OsRandom, RunFiles, Secrets, SystemClock,
-    Visitor,
+    Cloudflare, Generated, Hetzner, KubeApi, NoDns, OnlyEdge, OpenSsh, Operator, OsRandom, RunFiles, Secrets,
+    SystemClock, Visitor,
 };
 use crate::world::{Addresses, Clock, Cloud, Dns, Person, Secret, SecretSource, Shell, World, WorldKind};
 use std::collections::BTreeMap;
@@ -32,6 +32,7 @@ struct Doors {
     cloudflare: (String, Secret),
     addresses: Addresses,
     only: Option<OnlyEdge>,
+    operator: Operator,
     clock: Arc<dyn Clock>,
 }
 
@@ -81,6 +82,7 @@ fn real(environment: &Environment, settings: &Settings) -> Result<Doors, Stop> {
         cloudflare: (CLOUDFLARE.to_owned(), cloudflare),
         addresses: Addresses::identity(),
         only: None,
+        operator: Operator::person(),
         clock: Arc::new(SystemClock::wall()),
     })
 }
@@ -94,6 +96,7 @@ fn sandbox(card: &Card, settings: &Settings) -> Doors {
         cloudflare: (card.cloudflare_base_url.clone(), Secret::new(card.cloudflare_api_token.clone())),
         addresses: Addresses::sandbox(),
         only: Some(OnlyEdge { address: card.edge, authority: card.authority.clone().into_bytes() }),
+        operator: Operator::Sandbox { directory: card.operator.clone() },
         clock: Arc::new(clock(card)),
     }
 }
@@ -142,8 +145,8 @@ pub fn world(
         None => real(environment, settings)?,
     };
     let random = Arc::new(OsRandom);
-    let Doors { kind, uid, hcloud, cloudflare, addresses, only, clock } = doors;
-    let shell: Arc<dyn Shell> = Arc::new(OpenSsh::new(addresses, Arc::clone(&clock), random.clone())?);
+    let Doors { kind, uid, hcloud, cloudflare, addresses, only, operator, clock } = doors;
+    let shell: Arc<dyn Shell> = Arc::new(OpenSsh::new(addresses, operator, Arc::clone(&clock), random.clone())?);
     let own: Arc<dyn SecretSource> = Arc::new(Secrets::new(environment.clone(), settings.base.clone()));
     let secrets: Arc<dyn SecretSource> = match kind {
         WorldKind::Real => own,

@@ -14,8 +14,7 @@ use crate::world::{
 use std::collections::BTreeMap;
 
 /// The kinds of things that a run makes beside its servers.
-const KINDS: [ThingKind; 4] =
-    [ThingKind::SshKey, ThingKind::Network, ThingKind::Firewall, ThingKind::PlacementGroup];
+const KINDS: [ThingKind; 4] = [ThingKind::SshKey, ThingKind::Network, ThingKind::Firewall, ThingKind::PlacementGroup];
 
 /// A live run, as what carries its labels tells it.
 #[derive(Debug, Clone, Default)]
@@ -86,7 +85,8 @@ impl Lost {
             let status = format!("{:?}", server.status).to_lowercase();
             format!("server {} (id {}){address}, {status}, {key}", server.name, server.id)
         };
-        let thing = |thing: &Thing| format!("{} {} (id {})", thing.spec.kind().word().replace('_', " "), thing.name, thing.id);
+        let thing =
+            |thing: &Thing| format!("{} {} (id {})", thing.spec.kind().word().replace('_', " "), thing.name, thing.id);
         let fenced = |server: &Server| format!("fenced by it: server {} (id {})", server.name, server.id);
         let lines = self.servers.iter().map(server).chain(self.things.iter().map(thing));
         lines.chain(self.fenced.iter().map(fenced)).collect()
@@ -125,5 +125,6 @@ fn differs(
     };
     let place = place(settings, id, scripts, step);
     let now = place.labels(&step.action.made_from(&place)?).remove(SPEC);
-    (labels.get(SPEC) != now.as_ref()).then(|| format!("{name} was made from other settings than the present ones (step {})", step.id))
+    (labels.get(SPEC) != now.as_ref())
+        .then(|| format!("{name} was made from other settings than the present ones (step {})", step.id))
 }
