@@ -31,6 +31,7 @@ mod lying;
 mod old_cluster;
 mod planted;
 mod public;
+mod reconstruct;
 mod rehearsal;
 mod teardown;
 mod undone;

@@ -34,6 +34,7 @@ fn then(life: &Life, id: &str, what: TakenDown) -> Life {
         often: 1,
         between: life.between.clone(),
         foreign: life.foreign.clone(),
+        lost: life.lost.clone(),
         settings,
     }
 }

@@ -1,0 +1,149 @@
+//! The state directory is lost at any point of a rebuild: the journal is made anew from labels, and a resume comes to the same
+//! world, makes nothing twice and keeps every promise.
+
+use crate::judged::{all, difference, from, thinned, Wanted, AFTERS};
+use crate::life::{settings, End, Life};
+use relight::actions::RunId;
+use relight::engine::Event;
+use relight::sandbox::doors::direct::Tripwire;
+use relight::sandbox::model::{lock, Loss, Start};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Processes after a loss until the run must have ended.
+const MOST_PROCESSES: usize = 3;
+
+/// Nodes that the operator's own key opens too.
+fn with_own_keys(loss: Loss) -> Life {
+    let mut settings = settings();
+    settings.cloud.authorized_keys = vec![Start::default().operators_key];
+    Life::lost_with(loss, settings)
+}
+
+/// How often something came out.
+#[derive(Default)]
+struct Counts {
+    /// There was no server yet.
+    early: AtomicUsize,
+    /// Servers were deleted and made again.
+    again: AtomicUsize,
+    /// Nobody could log in to what serves, and nothing was touched.
+    refused: AtomicUsize,
+    /// All servers that had been made were taken up.
+    kept: AtomicUsize,
+}
+
+impl Counts {
+    fn told(&self) -> [usize; 4] {
+        [&self.early, &self.again, &self.refused, &self.kept].map(|count| count.load(Ordering::SeqCst))
+    }
+}
+
+fn why(life: &Life) -> Vec<String> {
+    let failed = life.events().into_iter().filter_map(|(_, e)| match e {
+        Event::StepFailed { step, error, remedy, .. } => Some(format!("{step}: {error}; {remedy}")),
+        _ => None,
+    });
+    failed.collect()
+}
+
+fn count(life: &Life, op: &str) -> usize {
+    let model = lock(&life.sandbox.model);
+    model.ledger.applied().filter(|e| e.op == op && !e.who.run.is_empty()).count()
+}
+
+/// Effects of runs so far.
+fn effects(life: &Life) -> usize {
+    lock(&life.sandbox.model).ledger.applied().filter(|e| !e.who.step.is_empty()).count()
+}
+
+fn finish(life: &Life) -> End {
+    let mut end = life.process(&Tripwire::new());
+    for _ in 1..MOST_PROCESSES {
+        if end.outcome() == "succeeded" || end.outcome() == "refused" {
+            break;
+        }
+        end = life.process(&Tripwire::new());
+    }
+    end
+}
+
+/// What is wrong in the end, in words.
+fn wrong(mut life: Life, wanted: &Wanted, counts: &Counts) -> Vec<String> {
+    let (before, deleted) = (effects(&life), count(&life, "cloud.server.delete"));
+    let early = count(&life, "cloud.server.create") == 0;
+    life.reconstruct();
+    let mut end = finish(&life);
+    let refused = end.outcome() == "refused";
+    if refused {
+        let told = why(&life).join("\n");
+        let touched = effects(&life) - before;
+        if touched > 0 || !told.contains("serves already") || !told.contains("ssh_authorized_keys") {
+            return vec![format!("{touched} effects before it was refused: {told}")];
+        }
+        counts.refused.fetch_add(1, Ordering::SeqCst);
+        // As the remedy says: this run is given up, and another one fences what it made.
+        life.lose_state();
+        life.id = RunId { id: "mnopqrstuvwx".to_owned(), ..life.id };
+        end = finish(&life);
+    }
+    let mut wrong = life.broken_promises();
+    let made_again = count(&life, "cloud.server.delete") - deleted;
+    match (early, made_again > 0, refused) {
+        (true, ..) => counts.early.fetch_add(1, Ordering::SeqCst),
+        (_, true, _) => counts.again.fetch_add(1, Ordering::SeqCst),
+        (_, _, false) => counts.kept.fetch_add(1, Ordering::SeqCst),
+        _ => 0,
+    };
+    if end.outcome() != "succeeded" {
+        wrong.push(format!("{end:?} {:?}", why(&life)));
+    } else if let Some(lines) = difference(&life.world_in_words(), &wanted.world).filter(|_| !refused) {
+        wrong.push(format!("another world:\n{lines}"));
+    }
+    wrong
+}
+
+/// Loses the state at each point of the rebuild.
+fn lost_anywhere(title: &str, begin: impl Fn() -> Life + Sync) -> Counts {
+    let (wanted, counts) = (from(&begin), Counts::default());
+    let points = wanted.points.iter().enumerate().zip(AFTERS.into_iter().cycle());
+    let schedules = thinned(points.collect());
+    all(title, &schedules, |((point, name), after)| {
+        let life = begin();
+        let killed = life.process(&Tripwire::at(*point));
+        assert!(matches!(killed, End::Killed), "not killed at {point}: {killed:?}");
+        life.crash(after.keep);
+        life.lose_state();
+        life.pass(after.pause);
+        wrong(life, &wanted, &counts)
+            .into_iter()
+            .map(|w| format!("state lost at {point} ({name}, {after:?}): {w}"))
+            .collect()
+    });
+    let [early, again, refused, kept] = counts.told();
+    println!(
+        "{title}: at {early} points there was no server yet, at {kept} all servers were taken up, at {again} they were made \
+         again, at {refused} nobody could log in to what serves, and a new run fenced it"
+    );
+    counts
+}
+
+#[test]
+fn with_the_operators_keys_a_state_lost_anywhere_leads_to_the_same_world() {
+    let counts = lost_anywhere("state lost, servers gone, own keys", || with_own_keys(Loss::Gone));
+    let [_, again, refused, kept] = counts.told();
+    // Only a server whose host key is not recorded yet is made again.
+    assert!(refused == 0 && kept > again, "{:?}", counts.told());
+}
+
+#[test]
+fn with_the_operators_keys_and_old_servers_that_are_off_too() {
+    let counts = lost_anywhere("state lost, servers off, own keys", || with_own_keys(Loss::Off));
+    assert_eq!(counts.told()[2], 0);
+}
+
+#[test]
+fn without_the_operators_keys_what_has_not_served_is_made_again_and_what_serves_is_left_alone() {
+    let counts = lost_anywhere("state lost, no own keys", || Life::lost(Loss::Gone));
+    let [_, again, refused, kept] = counts.told();
+    assert!(again > 0 && refused > 0 && kept == 0, "{:?}", counts.told());
+}
