@@ -39,6 +39,10 @@ pub enum FactKind {
     ZoneId,
     /// Cloud ids of servers without labels that a person accepted as the old cluster's, with spaces between.
     OldServers,
+    /// Cloud id of the cluster's lease, which this run holds.
+    LeaseId,
+    /// Cloud id of another run's lease that a person has named as one to be broken; empty where there is none.
+    BrokenLease,
     /// What a rehearsal will cost at most: euro, net.
     CostForecast,
     /// What a rehearsal's servers did cost until they were deleted: euro, net.
@@ -48,7 +52,7 @@ pub enum FactKind {
 }
 
 impl FactKind {
-    const NAMES: [(Self, &'static str); 18] = [
+    const NAMES: [(Self, &'static str); 20] = [
         (Self::SshKeyId, "ssh_key.id"),
         (Self::NetworkId, "network.id"),
         (Self::FirewallId, "firewall.id"),
@@ -64,6 +68,8 @@ impl FactKind {
         (Self::Kubeconfig, "kubeconfig.digest"),
         (Self::ZoneId, "zone.id"),
         (Self::OldServers, "old_cluster.servers"),
+        (Self::LeaseId, "lease.id"),
+        (Self::BrokenLease, "lease.broken"),
         (Self::CostForecast, "cost.forecast"),
         (Self::CostActual, "cost.actual"),
         (Self::EarlierServer, "server.earlier"),
