@@ -105,6 +105,15 @@ pub enum Check {
     Refused(String),
     /// Evidence against going on, for a person to accept in a step with `evidence: true`; once accepted, the facts stand.
     Against(String, Facts),
+    /// The same where it is another's: what must be typed is this name, not the cluster's.
+    Anothers {
+        /// The evidence.
+        text: String,
+        /// What must be typed.
+        name: String,
+        /// What stands once it is accepted.
+        facts: Facts,
+    },
 }
 
 /// What an action may do besides looking: implemented by the engine.

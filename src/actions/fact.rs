@@ -41,6 +41,10 @@ pub enum FactKind {
     ZoneId,
     /// Cloud ids of servers without labels that a person accepted as the old cluster's, with spaces between.
     OldServers,
+    /// Cloud id of the cluster's lease, which this run holds.
+    LeaseId,
+    /// Cloud id of another run's lease that a person has named as one to be broken; empty where there is none.
+    BrokenLease,
     /// What a rehearsal will cost at most: euro, net.
     CostForecast,
     /// What a rehearsal's servers did cost until they were deleted: euro, net.
@@ -57,7 +61,7 @@ pub enum FactKind {
 pub const UNKNOWN: &str = "unknown";
 
 impl FactKind {
-    const NAMES: [(Self, &'static str); 20] = [
+    const NAMES: [(Self, &'static str); 22] = [
         (Self::SshKeyId, "ssh_key.id"),
         (Self::NetworkId, "network.id"),
         (Self::FirewallId, "firewall.id"),
@@ -74,6 +78,8 @@ impl FactKind {
         (Self::Kubeconfig, "kubeconfig.digest"),
         (Self::ZoneId, "zone.id"),
         (Self::OldServers, "old_cluster.servers"),
+        (Self::LeaseId, "lease.id"),
+        (Self::BrokenLease, "lease.broken"),
         (Self::CostForecast, "cost.forecast"),
         (Self::CostActual, "cost.actual"),
         (Self::EarlierServer, "server.earlier"),

@@ -17,6 +17,7 @@ mod going;
 mod host_key;
 mod inventory;
 mod k3s;
+mod lease;
 mod manifests;
 mod members;
 mod node;

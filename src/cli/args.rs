@@ -41,9 +41,10 @@ pub struct Global {
     /// Answer confirm gates with yes. Typed gates, and whatever evidence raised, need --confirm.
     #[arg(long, short, global = true)]
     pub yes: bool,
-    /// Answer typed gates, and whatever evidence raised, with the cluster's name.
+    /// Answer typed gates, and whatever evidence raised, with the cluster's name; or a lease that another run holds with that
+    /// run's. May be given for both.
     #[arg(long, global = true, value_name = "NAME")]
-    pub confirm: Option<String>,
+    pub confirm: Vec<String>,
 }
 
 /// Latencies of the sandbox.

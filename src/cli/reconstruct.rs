@@ -85,11 +85,22 @@ fn chosen<'a>(all: &'a [Lost], named: Option<&str>, cluster: &str) -> Result<&'a
         return all.iter().find(|lost| lost.run == id).ok_or_else(missing);
     }
     match Lost::candidates(all).as_slice() {
-        [] => Err(Stop::new(
-            Exit::Refused,
-            format!("nothing in the project carries the labels of a live run of cluster {cluster}: there is nothing to go on with"),
-            "`relight rebuild` begins anew; where this should not be so, check that HCLOUD_TOKEN is of the cluster's project",
-        )),
+        [] => {
+            let mut what = format!("nothing in the project carries the labels of a live run of cluster {cluster}");
+            let mut remedy =
+                "`relight rebuild` begins anew; where this should not be so, check that HCLOUD_TOKEN is of the \
+                              cluster's project"
+                    .to_owned();
+            if let Some(holder) = all.iter().find(|lost| lost.holds) {
+                // It may have been a teardown: there is nothing to tell it by.
+                what = format!("run {} holds the lease of cluster {cluster}, and has made nothing", holder.run);
+                remedy = format!(
+                    "begin what it was for anew: the question about the lease is answered with its name, `--confirm {}`",
+                    holder.run
+                );
+            }
+            Err(Stop::new(Exit::Refused, format!("{what}: there is nothing to go on with"), remedy))
+        }
         [lost] => Ok(lost),
         several => Err(Stop::new(
             Exit::NeedsPerson,

@@ -2,17 +2,25 @@
 //!
 //! It trusts nothing that it is told: before every permit it looks at the target itself. A playbook cannot switch it off.
 
+use super::lease;
 use crate::actions::{Facts, Mode, Place};
 use crate::world::{
     expired, of_cluster, of_living, of_run, rehearsal_of, Error, Labels, Permit, Result, Server, Target, ThingKind,
     World, MANAGED_BY,
 };
+use futures::future::try_join;
 use std::net::IpAddr;
 use std::time::Duration;
 
 /// Looks at the target, and says whether this run may touch it. The caller issues the permit after the intent is on disk.
 pub(super) async fn look(world: &World, place: &Place<'_>, facts: &Facts, target: &Target) -> Result<()> {
-    if place.settings.taken_down.is_some() && !takes_down(target) {
+    // At once: nobody waits longer for the second look than for the first.
+    try_join(lease::look(world, place, facts, target), aimed(world, place, facts, target)).await?;
+    Ok(())
+}
+
+async fn aimed(world: &World, place: &Place<'_>, facts: &Facts, target: &Target) -> Result<()> {
+    if place.settings.taken_down.is_some() && !takes_down(target) && !lease::is_new(place, target) {
         return Err(stopped(place, &format!("{target}: a run that takes down makes nothing, and changes no node")));
     }
     match target {

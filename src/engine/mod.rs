@@ -19,6 +19,7 @@ mod fold;
 mod gate;
 mod guard;
 mod journal;
+mod lease;
 mod reconstruct;
 mod retry;
 mod run;

@@ -8,8 +8,8 @@ use crate::actions::{FactKind, Facts, RunId, Scripts, UNKNOWN};
 use crate::config::Settings;
 use crate::playbook::Plan;
 use crate::world::{
-    label_value, of_living, selector, Cloud, Labels, Result, Server, Thing, ThingKind, HOST_KEY, NODE, RUN, SPEC,
-    STATE, STEP,
+    label_value, lease_name, of_living, selector, Cloud, Labels, Lease, Result, Server, Thing, ThingKind, HOST_KEY,
+    NODE, RUN, SPEC, STATE, STEP,
 };
 use std::collections::BTreeMap;
 
@@ -29,6 +29,8 @@ pub struct Lost {
     pub fenced: Vec<Server>,
     /// Whether a later run has fenced servers of it: an earlier life of the cluster.
     pub over: bool,
+    /// Whether it holds the cluster's lease: it is under way.
+    pub holds: bool,
 }
 
 impl Lost {
@@ -52,7 +54,11 @@ impl Lost {
             }
         }
         for kind in KINDS {
-            for thing in cloud.things(kind, &selector(cluster, None)).await? {
+            let things = cloud.things(kind, &selector(cluster, None)).await?;
+            if let Some(lease) = Lease::among(&things, cluster).filter(|lease| !lease.run.is_empty()) {
+                all.entry(lease.run).or_default().holds = true;
+            }
+            for thing in things.into_iter().filter(|thing| thing.name != lease_name(cluster)) {
                 if let Some(run) = of(&thing.labels) {
                     all.entry(run).or_default().things.push(thing);
                 }
@@ -61,10 +67,13 @@ impl Lost {
         Ok(all.into_iter().map(|(run, lost)| Self { run, ..lost }).collect())
     }
 
-    /// The runs among these that may be the one that was lost: those whose servers stand, or that have fenced others'; where
-    /// there is none, those that have not come so far.
+    /// The runs among these that may be the one that was lost: the one that holds the lease; else those whose servers stand, or
+    /// that have fenced others'; else those that have not come so far.
     pub fn candidates(all: &[Self]) -> Vec<&Self> {
-        let living: Vec<&Self> = all.iter().filter(|lost| !lost.over).collect();
+        if let Some(holder) = all.iter().find(|lost| lost.holds && lost.has_made()) {
+            return vec![holder];
+        }
+        let living: Vec<&Self> = all.iter().filter(|lost| !lost.over && lost.has_made()).collect();
         let standing: Vec<&Self> =
             living.iter().copied().filter(|lost| !lost.servers.is_empty() || !lost.fenced.is_empty()).collect();
         if standing.is_empty() {
@@ -72,6 +81,11 @@ impl Lost {
         } else {
             standing
         }
+    }
+
+    /// Whether it has done anything by which it is known for a rebuild: others hold the lease too.
+    pub fn has_made(&self) -> bool {
+        !self.servers.is_empty() || !self.fenced.is_empty() || !self.things.is_empty()
     }
 
     /// What is left of it, a line each.
@@ -89,7 +103,8 @@ impl Lost {
             |thing: &Thing| format!("{} {} (id {})", thing.spec.kind().word().replace('_', " "), thing.name, thing.id);
         let fenced = |server: &Server| format!("fenced by it: server {} (id {})", server.name, server.id);
         let lines = self.servers.iter().map(server).chain(self.things.iter().map(thing));
-        lines.chain(self.fenced.iter().map(fenced)).collect()
+        let holds = self.holds.then(|| "it holds the cluster's lease".to_owned());
+        lines.chain(self.fenced.iter().map(fenced)).chain(holds).collect()
     }
 
     /// What the first record of its new journal says of it.

@@ -3,8 +3,8 @@
 use relight::actions::{action, Mode, RunId, Scripts};
 use relight::config::Settings;
 use relight::engine::{
-    read_journal, step_records, Broken, Event, Journal, Listener, Lost, Reconstructed, Record, Run, RunFinished, RunStarted,
-    RunState, Told, FORMAT, JOURNAL,
+    read_journal, step_records, Broken, Event, Journal, Listener, Lost, Reconstructed, Record, Run, RunFinished,
+    RunStarted, RunState, Told, FORMAT, JOURNAL,
 };
 use relight::playbook::{Binding, Plan, Source};
 use relight::sandbox::doors::direct::{

@@ -24,6 +24,7 @@ mod k3s_config;
 mod kept_secrets;
 mod kill_anywhere;
 mod killed_again;
+mod lease;
 mod life;
 mod living;
 mod lost_again;
