@@ -16,6 +16,7 @@ mod by_hand;
 mod cloudflare_down;
 mod fail_each_step;
 mod full_disk;
+mod given_up;
 mod guarded;
 mod happy;
 mod insists;

@@ -6,7 +6,7 @@ use crate::life::{settings, End, Life};
 use relight::actions::RunId;
 use relight::engine::Event;
 use relight::sandbox::doors::direct::Tripwire;
-use relight::sandbox::model::{lock, Loss, Start};
+use relight::sandbox::model::{lock, Fault, FaultKind, Loss, Matcher, Start};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Processes after a loss until the run must have ended.
@@ -68,10 +68,15 @@ fn finish(life: &Life) -> End {
 }
 
 /// What is wrong in the end, in words.
-fn wrong(mut life: Life, wanted: &Wanted, counts: &Counts) -> Vec<String> {
+fn wrong(life: Life, wanted: &Wanted, counts: &Counts) -> Vec<String> {
+    life.reconstruct();
+    ended(life, wanted, counts)
+}
+
+/// The same once its journal is there again.
+fn ended(mut life: Life, wanted: &Wanted, counts: &Counts) -> Vec<String> {
     let (before, deleted) = (effects(&life), count(&life, "cloud.server.delete"));
     let early = count(&life, "cloud.server.create") == 0;
-    life.reconstruct();
     let mut end = finish(&life);
     let refused = end.outcome() == "refused";
     if refused {
@@ -146,4 +151,80 @@ fn without_the_operators_keys_what_has_not_served_is_made_again_and_what_serves_
     let counts = lost_anywhere("state lost, no own keys", || Life::lost(Loss::Gone));
     let [_, again, refused, kept] = counts.told();
     assert!(again > 0 && refused > 0 && kept == 0, "{:?}", counts.told());
+}
+
+/// The first point whose name begins so.
+fn point(wanted: &Wanted, begins: &str) -> usize {
+    let found = wanted.points.iter().position(|name| name.starts_with(begins));
+    found.unwrap_or_else(|| panic!("no point {begins} in {:?}", wanted.points))
+}
+
+/// Killed there, and the state lost and made anew.
+fn reconstructed(begin: impl Fn() -> Life, point: usize) -> Life {
+    let life = begin();
+    assert!(matches!(life.process(&Tripwire::at(point)), End::Killed));
+    life.lose_state();
+    life.reconstruct().expect("something carries labels");
+    life
+}
+
+/// Kills the resume at each of its points; at every third the state is lost once more.
+fn resume_killed(title: &str, begin: impl Fn() -> Life + Sync, begins: &str) {
+    let wanted = from(&begin);
+    let at = point(&wanted, begins);
+    let wire = Tripwire::new();
+    assert_eq!(reconstructed(&begin, at).process(&wire).outcome(), "succeeded");
+    let points = wire.points().into_iter().enumerate().zip(AFTERS.into_iter().cycle());
+    // The end of the run is as any other's.
+    let schedules: Vec<_> = thinned(points.collect()).into_iter().step_by(2).collect();
+    all(title, &schedules, |((point, name), after)| {
+        let life = reconstructed(&begin, at);
+        let killed = life.process(&Tripwire::at(*point));
+        assert!(matches!(killed, End::Killed), "not killed at {point}: {killed:?}");
+        life.crash(after.keep);
+        life.pass(after.pause);
+        if point % 3 == 0 {
+            life.lose_state();
+            life.reconstruct();
+        }
+        let counts = Counts::default();
+        let wrong = ended(life, &wanted, &counts);
+        wrong.into_iter().map(|w| format!("resume killed at {point} ({name}, {after:?}): {w}")).collect()
+    });
+}
+
+#[test]
+fn a_resume_of_a_reconstructed_run_may_be_killed_anywhere_and_lose_its_state_again() {
+    resume_killed("reconstructed, killed again", || with_own_keys(Loss::Gone), "after k3s.sh start");
+    resume_killed("reconstructed and made again, killed again", || Life::lost(Loss::Gone), "before harden.sh confirm");
+}
+
+#[test]
+fn what_only_a_reconstructed_run_does_fails_once_and_is_tried_again_or_settled_by_a_look() {
+    let (own, none) = (|| with_own_keys(Loss::Gone), || Life::lost(Loss::Gone));
+    let (wanted_own, wanted_none) = (from(own), from(none));
+    let error = FaultKind::ServerError { status: 503, applied: false };
+    let cases: [(bool, &str, FaultKind); 8] = [
+        (true, "node.regain.sh.check", FaultKind::Exit(1)),
+        (true, "node.regain.sh.check", FaultKind::Down),
+        (true, "node.regain.sh.apply", FaultKind::SshDrop),
+        (true, "cloud.ssh_key.delete", FaultKind::LostReply),
+        (false, "cloud.server.poweroff", FaultKind::LostReply),
+        (false, "cloud.server.delete", FaultKind::LostReply),
+        (false, "cloud.server.delete", FaultKind::Locked),
+        (false, "cloud.server.delete", error),
+    ];
+    all("a fault after a loss", &cases, |(keys, op, kind)| {
+        let (life, wanted) = match keys {
+            true => (reconstructed(own, point(&wanted_own, "after k3s.sh start")), &wanted_own),
+            false => (reconstructed(none, point(&wanted_none, "before harden.sh confirm")), &wanted_none),
+        };
+        let fault = lock(&life.sandbox.model).faults.plan(Fault::once(Matcher::op(*op), kind.clone()));
+        let model = life.sandbox.model.clone();
+        let mut wrong = ended(life, wanted, &Counts::default());
+        if lock(&model).faults.fired(fault) != 1 {
+            wrong.push("it never happened".to_owned());
+        }
+        wrong.into_iter().map(|w| format!("{op} {kind:?}: {w}")).collect()
+    });
 }
