@@ -116,7 +116,7 @@ impl Access {
             match standing? {
                 Standing::Open(token) => found.token = found.token.or(token),
                 Standing::Soon(text) => found.soon.push(text),
-                Standing::Shut(why) => found.shut.push(format!("server {} (id {}): {why}", server.name, server.id)),
+                Standing::Shut(why) => found.shut.push((server.clone(), why)),
             }
         }
         Ok(found)
@@ -142,38 +142,47 @@ impl Access {
         Ok(serving)
     }
 
-    async fn shut(cx: &StepContext<'_>, shut: &[String]) -> Result<Check> {
+    async fn shut(cx: &StepContext<'_>, shut: &[(Server, String)]) -> Result<Check> {
         let servers = of_run(cx).await?;
         let serving = Self::serving(cx, &servers).await?;
+        let why: Vec<String> = shut.iter().map(|(s, why)| format!("server {} (id {}): {why}", s.name, s.id)).collect();
+        let why = why.join("\n");
         if !serving.is_empty() {
-            let what = format!(
-                "nobody can log in to what this run made, and {} serves already:\n{}",
-                serving.join(", "),
-                shut.join("\n")
-            );
-            return Err(Error::refused(what).remedy(
-                "let one of your keys in (the cloud's console, rescue system: /home/<cloud.user>/.ssh/authorized_keys), name it in \
-                 `cloud.ssh_authorized_keys`, then `relight resume`; or give this run up: delete its state directory, and \
-                 `relight rebuild` makes new servers and fences these",
-            ));
+            return Err(serves_already(shut, &serving, &why));
         }
         let names: Vec<String> = servers.iter().map(|s| format!("{} (id {})", s.name, s.id)).collect();
         let ids: Vec<String> = servers.iter().map(|s| s.id.to_string()).collect();
         let text = format!(
-            "nobody can log in to what this run made before its state was lost:\n{}\nNone of its servers has served yet: accepted, \
-             all of them are powered off, deleted with their disks and made again: {}",
-            shut.join("\n"),
+            "nobody can log in to what this run made before its state was lost:\n{why}\nNone of its servers has served yet: \
+             accepted, all of them are powered off, deleted with their disks and made again: {}",
             names.join(", ")
         );
         Ok(Check::Against(text, Facts::none().with(FactKind::GivenUp, ids.join(" "))))
     }
 }
 
+/// What serves is not made again: what is on its disk may be all that there is of it.
+fn serves_already(shut: &[(Server, String)], serving: &[String], why: &str) -> Error {
+    let what = format!("nobody can log in to what this run made, and {} serves already:\n{why}", serving.join(", "));
+    let closed: Vec<&str> = shut.iter().map(|(server, _)| server.name.as_str()).collect();
+    let remedy = match closed.iter().any(|name| serving.iter().any(|other| other == name)) {
+        true => "let one of your keys in (the cloud's console, rescue system: /home/<cloud.user>/.ssh/authorized_keys), name it \
+                 in `cloud.ssh_authorized_keys`, then `relight resume`; or give this run up: delete its state directory, and \
+                 `relight rebuild` makes new servers and fences these"
+            .to_owned(),
+        // The others open: deleted by hand, they are servers that were lost while the run went on.
+        false => {
+            format!("delete {} in the cloud's console, then `relight resume`, which makes it again", closed.join(", "))
+        }
+    };
+    Error::refused(what).remedy(remedy)
+}
+
 #[derive(Default)]
 struct Found {
     token: Option<Secret>,
     soon: Vec<String>,
-    shut: Vec<String>,
+    shut: Vec<(Server, String)>,
 }
 
 #[async_trait]

@@ -3,10 +3,12 @@
 
 use crate::judged::{all, difference, from, thinned, Wanted, AFTERS};
 use crate::life::{settings, End, Life};
+use crate::lost_again::lose;
 use relight::actions::RunId;
 use relight::engine::Event;
 use relight::sandbox::doors::direct::Tripwire;
 use relight::sandbox::model::{lock, Fault, FaultKind, Loss, Matcher, Start};
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Processes after a loss until the run must have ended.
@@ -227,4 +229,47 @@ fn what_only_a_reconstructed_run_does_fails_once_and_is_tried_again_or_settled_b
         }
         wrong.into_iter().map(|w| format!("{op} {kind:?}: {w}")).collect()
     });
+}
+
+#[test]
+fn a_first_node_that_was_made_again_before_the_state_was_lost_joins_the_others_and_starts_no_second_cluster() {
+    let begin = || with_own_keys(Loss::Gone);
+    let wanted = from(begin);
+    let late = wanted.points.iter().rposition(|name| name.starts_with("after late.sh apply")).unwrap();
+    let made_again = || {
+        let life = begin();
+        assert!(matches!(life.process(&Tripwire::at(late)), End::Killed));
+        life.pass(AFTERS[1].pause);
+        lose(&life, "node-1");
+        life
+    };
+    let wire = Tripwire::new();
+    assert_eq!(made_again().process(&wire).outcome(), "succeeded");
+    let mut by_hand = 0;
+    // On the new server: before K3s, before it joins, and when it has.
+    let of = |begins: &str| wire.points().iter().position(|name| name.starts_with(begins)).unwrap();
+    for point in
+        [of("before harden.sh apply"), of("before k3s.sh install"), of("before k3s.sh start"), of("after k3s.sh start")]
+    {
+        let life = made_again();
+        assert!(matches!(life.process(&Tripwire::at(point)), End::Killed));
+        life.pass(AFTERS[1].pause);
+        life.lose_state();
+        life.reconstruct();
+        let mut end = finish(&life);
+        if end.outcome() == "refused" {
+            // Nobody can log in to the new one yet, and the others serve.
+            let told = why(&life).join("\n");
+            assert!(told.contains("delete honeydue-node-1 in the cloud's console"), "{point}: {told}");
+            by_hand += 1;
+            lose(&life, "node-1");
+            end = finish(&life);
+        }
+        assert_eq!((end.outcome(), life.broken_promises()), ("succeeded", Vec::new()), "{point}: {:?}", why(&life));
+        let machines = lock(&life.sandbox.model).machines();
+        let nodes = machines.into_iter().filter(|machine| machine.hostname.starts_with("honeydue-"));
+        let clusters: BTreeSet<_> = nodes.map(|machine| machine.cluster).collect();
+        assert_eq!(clusters.len(), 1, "{point}: {clusters:?}");
+    }
+    assert!(by_hand < 3, "the new server was never kept");
 }
