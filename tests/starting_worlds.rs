@@ -150,6 +150,7 @@ async fn a_hand_made_cluster_serves_behind_the_network_doors() {
         scripts: Arc::new(move |name| source.script(name).ok().flatten()),
         clock: clock.clone(),
         random: Arc::new(OsRandom),
+        operators_key: Start::default().operators_key,
     };
     let mut served = Served::open(setting).await.unwrap();
     assert!(served.break_into("flood").unwrap_err().contains("total-loss, healthy, hand-made"));

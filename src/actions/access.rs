@@ -1,7 +1,7 @@
 //! How a step reaches a node or the API server: addresses and pinned keys from facts, secrets from the run's files.
 
 use super::{FactKind, StepContext};
-use crate::world::{self, ApiAt, Error, Host, Result, Script, Secret};
+use crate::world::{self, ApiAt, Error, Host, Identity, Result, Script, Secret, Server};
 use std::collections::BTreeMap;
 use std::io;
 
@@ -68,13 +68,53 @@ pub(super) async fn host(cx: &StepContext<'_>, node: &str) -> Result<Host> {
         Some(key) => vec![key],
         None => [known(FactKind::FirstHostKey), known(FactKind::NextHostKey)].into_iter().flatten().collect(),
     };
-    let missing = || Error::fatal("the run's SSH key is missing from its secrets").remedy("start a new run");
     Ok(Host {
         address: cx.facts.address(FactKind::NodeAddress, node)?,
         user: cx.settings().cloud.user.clone(),
         host_keys,
-        identity: kept(cx, IDENTITY).await?.ok_or_else(missing)?,
+        identity: identity(cx).await?,
     })
+}
+
+/// Where the node's first host key lies in the run's secrets.
+pub(super) fn host_key_file(node: &str) -> String {
+    format!("secrets/host-{node}")
+}
+
+/// The host key that a server's label vouches for.
+pub(super) enum Vouched {
+    /// The server shows it.
+    Key(String),
+    /// Nobody shows one there now.
+    Silent,
+    /// There is none; why not.
+    No(String),
+}
+
+/// The host key of a server whose label is all that is left of what was known of it. The label holds half of a SHA-256, so that
+/// nobody can show another key that has it.
+pub(super) async fn vouched(cx: &StepContext<'_>, server: &Server) -> Result<Vouched> {
+    let Some(label) = server.labels.get(world::HOST_KEY) else {
+        return Ok(Vouched::No("its host key was not recorded yet, and is lost".to_owned()));
+    };
+    let shown = match server.public_ip {
+        Some(ip) => cx.world.shell.seen_host_key(ip.into()).await?,
+        None => None,
+    };
+    let Some(shown) = shown else { return Ok(Vouched::Silent) };
+    Ok(match world::fingerprint_label(&shown)? == *label {
+        true => Vouched::Key(shown),
+        false => Vouched::No("it shows another host key than the one that its label is of".to_owned()),
+    })
+}
+
+/// As whom this run logs in: with its own key, or as the operator where it has none and its facts say so.
+async fn identity(cx: &StepContext<'_>) -> Result<Identity> {
+    match kept(cx, IDENTITY).await? {
+        Some(key) => Ok(Identity::Key(key)),
+        None if cx.facts.logs_in_as_the_operator() => Ok(Identity::Own),
+        None => Err(Error::fatal("the run's SSH key is missing from its secrets").remedy("start a new run")),
+    }
 }
 
 /// The API server behind a node.

@@ -29,6 +29,8 @@ pub enum FactKind {
     HostKey,
     /// The host key that a node is about to serve.
     NextHostKey,
+    /// As whom relight logs in to the nodes where the run has no key of its own: `own`, as the operator.
+    Login,
     /// SHA-256 of the K3s binary that nodes must run.
     K3sDigest,
     /// The K3s version that [`FactKind::K3sDigest`] is of.
@@ -39,16 +41,27 @@ pub enum FactKind {
     ZoneId,
     /// Cloud ids of servers without labels that a person accepted as the old cluster's, with spaces between.
     OldServers,
+    /// Cloud id of the cluster's lease, which this run holds.
+    LeaseId,
+    /// Cloud id of another run's lease that a person has named as one to be broken; empty where there is none.
+    BrokenLease,
     /// What a rehearsal will cost at most: euro, net.
     CostForecast,
     /// What a rehearsal's servers did cost until they were deleted: euro, net.
     CostActual,
-    /// Cloud id of the server that a node had before the present one: it was lost while the run went on. Remembered, not found.
+    /// Cloud id of the server that a node had before the present one: it was lost while the run went on. Remembered, not found:
+    /// [`UNKNOWN`] where the memory is lost.
     EarlierServer,
+    /// Cloud ids of servers of this run that nobody can log in to any more and that a person gave up, with spaces between.
+    GivenUp,
 }
 
+/// What [`FactKind::EarlierServer`] says of a node whose run was reconstructed: its present server may not be the first, and
+/// what the run held to get into it is lost.
+pub const UNKNOWN: &str = "unknown";
+
 impl FactKind {
-    const NAMES: [(Self, &'static str); 18] = [
+    const NAMES: [(Self, &'static str); 22] = [
         (Self::SshKeyId, "ssh_key.id"),
         (Self::NetworkId, "network.id"),
         (Self::FirewallId, "firewall.id"),
@@ -59,14 +72,18 @@ impl FactKind {
         (Self::FirstHostKey, "host.first_key"),
         (Self::HostKey, "host.key"),
         (Self::NextHostKey, "host.next_key"),
+        (Self::Login, "host.login"),
         (Self::K3sDigest, "k3s.digest"),
         (Self::K3sVersion, "k3s.version"),
         (Self::Kubeconfig, "kubeconfig.digest"),
         (Self::ZoneId, "zone.id"),
         (Self::OldServers, "old_cluster.servers"),
+        (Self::LeaseId, "lease.id"),
+        (Self::BrokenLease, "lease.broken"),
         (Self::CostForecast, "cost.forecast"),
         (Self::CostActual, "cost.actual"),
         (Self::EarlierServer, "server.earlier"),
+        (Self::GivenUp, "server.given_up"),
     ];
     /// The name used in journals and messages.
     pub fn name(self) -> &'static str {
@@ -77,6 +94,9 @@ impl FactKind {
         Self::NAMES.iter().find(|(_, n)| *n == name).map(|(kind, _)| *kind)
     }
 }
+
+/// The value of [`FactKind::Login`].
+pub const OWN: &str = "own";
 
 /// One fact: `node.address[node-1] = 203.0.113.7`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,10 +127,25 @@ impl Facts {
     pub fn none() -> Self {
         Self::default()
     }
+    /// Whether relight logs in to the nodes as the operator does.
+    pub fn logs_in_as_the_operator(&self) -> bool {
+        self.find(FactKind::Login, None) == Some(OWN)
+    }
     /// The servers without labels that a person accepted as the old cluster's.
     pub fn accepted(&self) -> Vec<i64> {
-        let ids = self.find(FactKind::OldServers, None).unwrap_or_default();
+        self.ids(FactKind::OldServers)
+    }
+    /// The servers of this run that a person gave up.
+    pub fn given_up(&self) -> Vec<i64> {
+        self.ids(FactKind::GivenUp)
+    }
+    fn ids(&self, kind: FactKind) -> Vec<i64> {
+        let ids = self.find(kind, None).unwrap_or_default();
         ids.split(' ').filter_map(|id| id.parse().ok()).collect()
+    }
+    /// Whether the node's server is from before the run's state was lost: what the run held to get into it is gone.
+    pub fn is_from_before(&self, node: &str) -> bool {
+        self.find(FactKind::EarlierServer, Some(node)) == Some(UNKNOWN)
     }
     /// With a fact about the whole cluster.
     #[must_use]

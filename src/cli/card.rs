@@ -36,6 +36,9 @@ pub struct Card {
     pub edge: IpAddr,
     /// The sandbox's certificate authority, PEM.
     pub authority: String,
+    /// Where its operator's SSH key and known hosts lie. (Cards of earlier versions name none.)
+    #[serde(default)]
+    pub operator: PathBuf,
     /// Where it is told what to do: `http://127.a.b.1:port`.
     pub control: String,
     /// What control wants as bearer token.

@@ -6,7 +6,7 @@ use super::exit::{Exit, Stop};
 use super::worlds::{self, Environment};
 use super::{card, commands, kept, kubeconfig, prepare, runs};
 use crate::actions::{FactKind, Mode};
-use crate::world::{Host, NobodyThere, WorldKind};
+use crate::world::{Host, Identity, NobodyThere, WorldKind};
 use std::fs::Permissions;
 use std::io::Write;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -45,11 +45,15 @@ pub async fn kubectl(global: &Global, environment: &Environment, args: &[String]
     let world = worlds::world(&settings, environment, card.as_ref(), &run.directory, Arc::new(NobodyThere))?;
     let first = settings.first().map(|n| n.key.clone()).unwrap_or_default();
     let facts = &run.state.facts;
+    let identity = match facts.logs_in_as_the_operator() && !kept::has(&run, kept::IDENTITY) {
+        true => Identity::Own,
+        false => Identity::Key(kept::secret(&run, kept::IDENTITY, &settings, environment).await?),
+    };
     let host = Host {
         address: facts.address(FactKind::NodeAddress, &first)?,
         user: settings.cloud.user.clone(),
         host_keys: vec![facts.text(FactKind::HostKey, Some(&first))?.to_owned()],
-        identity: kept::secret(&run, kept::IDENTITY, &settings, environment).await?,
+        identity,
     };
     let tunnel = world.shell.tunnel(&host, 6443).await?;
     let kubeconfig = kept::secret(&run, kept::KUBECONFIG, &settings, environment).await?;

@@ -4,7 +4,7 @@ use super::args::{Global, Profile};
 use super::card::{self, Card};
 use super::control;
 use super::exit::{Exit, Stop};
-use super::prepare;
+use super::{operator, prepare};
 use crate::config::Settings;
 use crate::providers::{Holder, Lock, OsRandom, SystemClock, STATE_LOCKED};
 use crate::sandbox::model::Latency;
@@ -43,18 +43,21 @@ pub async fn serve(global: &Global, settings: &Settings) -> Result<(), Stop> {
     let scripts = Arc::new(prepare::scripts(&prepare::source(global)?)?);
     let clock = Arc::new(SystemClock::faster(factor(global.profile)));
     let latency = if global.profile == Profile::Instant { Latency::instant() } else { Latency::real() };
+    let place = operator::directory(&global.state, &settings.cluster);
+    let place = std::path::absolute(place).map_err(|e| failed(&e))?;
     let setting = Setting {
         settings: settings.clone(),
         latency,
         scripts: Arc::new(move |name| scripts.get(name).cloned()),
         clock: clock.clone(),
         random: Arc::new(OsRandom),
+        operators_key: operator::key(&place).map_err(|e| failed(&format!("{}: {e}", place.display())))?,
     };
     let served = Served::open(setting).await.map_err(|e| failed(&e))?;
     let listener = TcpListener::bind(SocketAddr::new(served.edge, CONTROL)).await.map_err(|e| failed(&e))?;
     let mut bytes = [0u8; 24];
     OsRandom.fill(&mut bytes);
-    let card = card_of(global, &served, &*clock, hex::encode(bytes));
+    let card = Card { operator: place, ..card_of(global, &served, &*clock, hex::encode(bytes)) };
     let mut terminate = signal(SignalKind::terminate()).map_err(|e| failed(&e))?;
     let path = card::path(&global.state, &settings.cluster);
     card::write(&path, &card).map_err(|e| failed(&e))?;
@@ -118,6 +121,7 @@ fn card_of(global: &Global, served: &Served, clock: &dyn Clock, control_token: S
         cloudflare_api_token: served.dns_token().to_owned(),
         edge: served.edge,
         authority: served.authority.pem().to_owned(),
+        operator: std::path::PathBuf::new(),
         control: format!("http://{}", SocketAddr::new(served.edge, CONTROL)),
         control_token,
     }

@@ -4,8 +4,8 @@ use super::card::Card;
 use super::exit::{Exit, Stop};
 use crate::config::Settings;
 use crate::providers::{
-    Cloudflare, Generated, Hetzner, KubeApi, NoDns, OnlyEdge, OpenSsh, OsRandom, RunFiles, Secrets, SystemClock,
-    Visitor,
+    Cloudflare, Generated, Hetzner, KubeApi, NoDns, OnlyEdge, OpenSsh, Operator, OsRandom, RunFiles, Secrets,
+    SystemClock, Visitor,
 };
 use crate::world::{Addresses, Clock, Cloud, Dns, Person, Secret, SecretSource, Shell, World, WorldKind};
 use std::collections::BTreeMap;
@@ -32,6 +32,7 @@ struct Doors {
     cloudflare: (String, Secret),
     addresses: Addresses,
     only: Option<OnlyEdge>,
+    operator: Operator,
     clock: Arc<dyn Clock>,
 }
 
@@ -81,6 +82,7 @@ fn real(environment: &Environment, settings: &Settings) -> Result<Doors, Stop> {
         cloudflare: (CLOUDFLARE.to_owned(), cloudflare),
         addresses: Addresses::identity(),
         only: None,
+        operator: Operator::person(),
         clock: Arc::new(SystemClock::wall()),
     })
 }
@@ -94,6 +96,7 @@ fn sandbox(card: &Card, settings: &Settings) -> Doors {
         cloudflare: (card.cloudflare_base_url.clone(), Secret::new(card.cloudflare_api_token.clone())),
         addresses: Addresses::sandbox(),
         only: Some(OnlyEdge { address: card.edge, authority: card.authority.clone().into_bytes() }),
+        operator: Operator::Sandbox { directory: card.operator.clone() },
         clock: Arc::new(clock(card)),
     }
 }
@@ -129,6 +132,14 @@ pub fn clock(card: &Card) -> SystemClock {
     SystemClock::from(Duration::from_millis(card.clock_ms) + passed, card.factor)
 }
 
+/// Who runs relight here, for other operators to read: `user.host`.
+fn holder(environment: &Environment) -> String {
+    let user = ["USER", "LOGNAME"].iter().find_map(|name| environment.get(*name)?.expose_str());
+    let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+    let words = [user.map(str::to_owned), host];
+    words.into_iter().flatten().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(".")
+}
+
 /// The outside of a run: the sandbox of the card, or the real one.
 pub fn world(
     settings: &Settings,
@@ -142,8 +153,8 @@ pub fn world(
         None => real(environment, settings)?,
     };
     let random = Arc::new(OsRandom);
-    let Doors { kind, uid, hcloud, cloudflare, addresses, only, clock } = doors;
-    let shell: Arc<dyn Shell> = Arc::new(OpenSsh::new(addresses, Arc::clone(&clock), random.clone())?);
+    let Doors { kind, uid, hcloud, cloudflare, addresses, only, operator, clock } = doors;
+    let shell: Arc<dyn Shell> = Arc::new(OpenSsh::new(addresses, operator, Arc::clone(&clock), random.clone())?);
     let own: Arc<dyn SecretSource> = Arc::new(Secrets::new(environment.clone(), settings.base.clone()));
     let secrets: Arc<dyn SecretSource> = match kind {
         WorldKind::Real => own,
@@ -160,6 +171,7 @@ pub fn world(
     Ok(World {
         kind,
         uid,
+        holder: holder(environment),
         cloud: Arc::new(Hetzner::new(&hcloud.0, &hcloud.1, Arc::clone(&clock), timeouts)?),
         dns,
         cluster: Arc::new(KubeApi::new(Arc::clone(&shell), timeouts.clone())),

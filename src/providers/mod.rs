@@ -28,7 +28,7 @@ pub use http::{OnlyEdge, Visitor};
 pub use kube_api::KubeApi;
 pub use lock::{Held, Holder, Lock, LOCK, STATE_LOCKED};
 pub use nowhere::NoDns;
-pub use openssh::OpenSsh;
+pub use openssh::{OpenSsh, Operator};
 pub use sealed::{seal, SEALED};
 pub use secrets::{Answered, Generated, Secrets};
 pub use system::{OsRandom, SystemClock};

@@ -38,6 +38,8 @@ pub struct Setting {
     pub clock: Arc<dyn Clock>,
     /// For tokens.
     pub random: Arc<dyn Random>,
+    /// The public SSH key of whoever operates it: a cluster that was made by hand lets it in.
+    pub operators_key: String,
 }
 
 /// An open sandbox. Dropping it closes the doors.
@@ -107,6 +109,7 @@ impl Served {
             now: setting.clock.now(),
             cloud_token: token(&*setting.random),
             dns_token: token(&*setting.random),
+            operators_key: setting.operators_key.clone(),
         };
         let authority = Arc::new(Authority::new("relight sandbox")?);
         let model = Model::empty_world(&setting.settings, &start).shared();

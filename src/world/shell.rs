@@ -7,6 +7,38 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+/// As whom relight logs in to a node. Whichever it is, host keys are pinned: this is about who comes in, not about where to.
+#[derive(Debug, Clone)]
+pub enum Identity {
+    /// With this private key in OpenSSH's form: a run's.
+    Key(Secret),
+    /// As the operator does: with the keys of the SSH agent, the default ones of `~/.ssh`, and those that the operator's own
+    /// `ssh_config` names for the address. For nodes that no run has made, or whose run's key is lost.
+    Own,
+}
+
+impl Identity {
+    /// Whether a connection that was made as this one may serve the other.
+    pub fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Key(one), Self::Key(other)) => one.expose() == other.expose(),
+            (Self::Own, Self::Own) => true,
+            _ => false,
+        }
+    }
+}
+
+/// What the operator's own SSH client knows of a node: for comparison with what the node shows, never for trust.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KnownHostKeys {
+    /// Keys of any kind that it knows under the node's address (`ssh-ed25519 AAAA...`).
+    pub here: Vec<String>,
+    /// Keys that it knows under other names.
+    pub elsewhere: Vec<String>,
+    /// Keys that it must never accept.
+    pub revoked: Vec<String>,
+}
+
 /// How to reach one node: address, user, and the host keys that are accepted.
 #[derive(Debug, Clone)]
 pub struct Host {
@@ -16,8 +48,8 @@ pub struct Host {
     pub user: String,
     /// Accepted host keys (`ssh-ed25519 AAAA...`). Two while a key is being rotated. Never empty: an unknown key is refused.
     pub host_keys: Vec<String>,
-    /// The run's private key in OpenSSH's form.
-    pub identity: Secret,
+    /// As whom.
+    pub identity: Identity,
 }
 
 /// A script of `steps/scripts`, with what it is told.
@@ -88,6 +120,8 @@ pub trait Shell: Send + Sync {
     async fn tunnel(&self, host: &Host, port: u16) -> Result<SocketAddr>;
     /// The node's host key as the network shows it, unverified: for evidence alone, never for trust.
     async fn seen_host_key(&self, address: IpAddr) -> Result<Option<String>>;
+    /// What the operator's own SSH client knows of the node at this address.
+    async fn known_host_keys(&self, address: IpAddr) -> Result<KnownHostKeys>;
     /// Whether the node takes connections on this TCP port: for evidence alone. A port that nobody is let through to looks
     /// closed.
     async fn listens(&self, address: IpAddr, port: u16) -> Result<bool>;

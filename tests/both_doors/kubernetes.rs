@@ -86,6 +86,9 @@ impl Shell for Tunnel {
         assert_eq!(port, 6443);
         Ok(self.0)
     }
+    async fn known_host_keys(&self, _: IpAddr) -> Result<crate::world::KnownHostKeys> {
+        Ok(crate::world::KnownHostKeys::default())
+    }
     async fn listens(&self, _: IpAddr, _: u16) -> Result<bool> {
         Ok(false)
     }
@@ -131,7 +134,7 @@ struct Bench {
 }
 
 fn api_at(kubeconfig: Secret) -> ApiAt {
-    let host = Host { address: NODE, user: "deploy".into(), host_keys: vec![], identity: Secret::new("") };
+    let host = Host { address: NODE, user: "deploy".into(), host_keys: vec![], identity: crate::world::Identity::Own };
     ApiAt { host, kubeconfig }
 }
 

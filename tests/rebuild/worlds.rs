@@ -30,6 +30,7 @@ pub fn after(life: &Life, id: &str, playbook: &str, mode: Mode, settings: Settin
         between: life.between.clone(),
         foreign: life.foreign.clone(),
         since,
+        lost: life.lost.clone(),
         settings,
     }
 }

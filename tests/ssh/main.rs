@@ -12,13 +12,14 @@
 mod keys;
 mod modelled;
 mod node;
+mod own;
 mod runs;
 mod secrets;
 mod sshd;
 mod tunnels;
 
 use node::{provider, script, Node};
-use relight::world::{Class, Shell};
+use relight::world::{Class, Identity, Shell};
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
 
@@ -88,7 +89,7 @@ async fn a_node_that_is_off_or_lets_nobody_in_is_tried_again_by_the_engine() {
     let mut node = Node::boot(10).await;
     let (ssh, host) = (provider(), node.host(&[10]));
     let mut stranger = host.clone();
-    stranger.identity = node::key(99).private_openssh;
+    stranger.identity = Identity::Key(node::key(99).private_openssh);
     let error = ssh.look(&stranger, &script("echo.sh", "check", &[])).await.unwrap_err();
     assert!(error.class == Class::Transient && error.is("permission_denied"), "{error:?}");
     assert!(error.remedy.contains("cloud-init"), "{error:?}");

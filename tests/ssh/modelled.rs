@@ -6,7 +6,7 @@ use relight::sandbox::doors::ssh::{ForwardTable, ScriptLookup, SshFleet};
 use relight::sandbox::model::{
     lock, Caller, Fault, FaultKind, Latency, Matcher, Model, Power, ServerOrder, Shared, TokenMay,
 };
-use relight::world::{Class, Clock, Ended, Error, Host, Script, Secret, Shell};
+use relight::world::{Class, Clock, Ended, Error, Host, Identity, Script, Secret, Shell};
 use std::sync::Arc;
 
 fn script(name: &str, verb: &str, input: &[(&str, &str)]) -> Script {
@@ -54,7 +54,7 @@ impl Town {
             address: made.server.public.unwrap().address.into(),
             user: "deploy".into(),
             host_keys: vec![host_key.public],
-            identity: key(USER_KEY).private_openssh,
+            identity: Identity::Key(key(USER_KEY).private_openssh),
         };
         let model = model.shared();
         let scripts: ScriptLookup = Arc::new(|name| Some(format!("# {name}\n").into()));

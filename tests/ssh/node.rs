@@ -1,8 +1,9 @@
 //! A node for the tests: the SSH door with a backend that keeps what it was asked.
 
 use async_trait::async_trait;
+use relight::providers::{OpenSsh, Operator};
 use relight::sandbox::doors::ssh::{Dropped, LoginRefused, SshBackend, SshDoor, SshLogin, UnitState, Work};
-use relight::world::{Addresses, Clock, Ended, Host, KeyPair, Random, RunKeys, Script, Secret};
+use relight::world::{Addresses, Clock, Ended, Host, Identity, KeyPair, Random, RunKeys, Script, Secret};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -192,7 +193,7 @@ impl Node {
             address: self.address,
             user: "deploy".into(),
             host_keys: accepted.iter().map(|seed| key(*seed).public).collect(),
-            identity: key(USER_KEY).private_openssh,
+            identity: Identity::Key(key(USER_KEY).private_openssh),
         }
     }
 }
@@ -236,6 +237,11 @@ impl Random for Counting {
     }
 }
 
-pub fn provider() -> relight::providers::OpenSsh {
-    relight::providers::OpenSsh::new(Addresses::sandbox(), Arc::new(Hasty), Arc::new(Counting::default())).unwrap()
+pub fn provider() -> OpenSsh {
+    provider_of(Operator::Sandbox { directory: "/nowhere".into() })
+}
+
+/// The same for another operator.
+pub fn provider_of(operator: Operator) -> OpenSsh {
+    OpenSsh::new(Addresses::sandbox(), operator, Arc::new(Hasty), Arc::new(Counting::default())).unwrap()
 }

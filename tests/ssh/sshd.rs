@@ -1,7 +1,7 @@
 //! The same provider against a real sshd, where there is one: it needs root for its own sake, and is skipped without.
 
 use crate::node::{free_address, key, provider, USER_KEY};
-use relight::world::{Class, Host, Script, Shell};
+use relight::world::{Class, Host, Identity, Script, Shell};
 use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -64,7 +64,7 @@ impl Sshd {
             address: self.address,
             user: "root".into(),
             host_keys: vec![key(accepted).public],
-            identity: key(USER_KEY).private_openssh,
+            identity: Identity::Key(key(USER_KEY).private_openssh),
         }
     }
 
@@ -116,7 +116,7 @@ async fn a_real_sshd_and_a_real_bash_answer_as_the_sandbox_does() {
     let error = ssh.look(&sshd.host(11), &script("exit 0")).await.unwrap_err();
     assert!(error.class == Class::Fatal && error.is("host_key"), "{error:?}");
     let mut stranger = sshd.host(10);
-    stranger.identity = key(99).private_openssh;
+    stranger.identity = Identity::Key(key(99).private_openssh);
     let error = ssh.look(&stranger, &script("exit 0")).await.unwrap_err();
     assert!(error.class == Class::Transient && error.is("permission_denied"), "{error:?}");
 }

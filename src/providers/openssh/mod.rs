@@ -3,7 +3,8 @@
 //!
 //! - One master connection for each node and user, shared by at most eight commands at once: sshd's `MaxSessions` is ten, and
 //!   the eleventh fails rather than waits. A connection that broke is replaced by the next call.
-//! - The client's configuration is generated for each connection, in a private directory; the operator's own is not read.
+//! - The client's configuration is generated for each connection, in a private directory; the operator's own is not read, but
+//!   where relight logs in as the operator ([`crate::world::Identity::Own`]), and then only for who they are: see `operator`.
 //!   What must not stay (the run's key) is deleted as soon as the connection stands.
 //! - Host keys are pinned: only those that the [`crate::world::Host`] accepts are known, under the node's address. A call
 //!   that no longer accepts a key which an open connection may have been made with gets a new connection.
@@ -13,9 +14,11 @@
 //!   the connection's value, or 60 seconds after its last use where relight was killed.
 //! - The master inherits the environment of relight. `main` removes the tokens from it before the runtime starts.
 
+mod known;
 mod node;
 #[cfg(test)]
 mod on_bash;
+mod operator;
 mod place;
 mod program;
 mod provider;
@@ -25,4 +28,5 @@ mod trouble;
 mod tunnel;
 mod unit;
 
+pub use operator::Operator;
 pub use provider::OpenSsh;

@@ -1,6 +1,7 @@
 //! One node: its connection, shared and replaced when it broke, and the programs that run over it.
 
 use super::{
+    operator::Operator,
     program::{self, End},
     session::Connection,
     trouble,
@@ -22,6 +23,7 @@ const OUTPUT_LIMIT: u64 = 8 * 1024 * 1024;
 pub(super) struct Node {
     place: Arc<TempDir>,
     addresses: Addresses,
+    operator: Arc<Operator>,
     seats: Semaphore,
     connection: Mutex<Option<Arc<Connection>>>,
 }
@@ -37,8 +39,8 @@ pub(super) struct Failed {
 }
 
 impl Node {
-    pub(super) fn new(place: Arc<TempDir>, addresses: Addresses) -> Self {
-        Self { place, addresses, seats: Semaphore::new(SEATS), connection: Mutex::new(None) }
+    pub(super) fn new(place: Arc<TempDir>, addresses: Addresses, operator: Arc<Operator>) -> Self {
+        Self { place, addresses, operator, seats: Semaphore::new(SEATS), connection: Mutex::new(None) }
     }
 
     /// The connection, made where there is none that serves this host; and whether it is older than this call.
@@ -48,7 +50,7 @@ impl Node {
             return Ok((connection.clone(), true));
         }
         *held = None;
-        let made = Arc::new(Connection::open(self.place.clone(), self.addresses, host).await?);
+        let made = Arc::new(Connection::open(self.place.clone(), self.addresses, &self.operator, host).await?);
         *held = Some(made.clone());
         Ok((made, false))
     }

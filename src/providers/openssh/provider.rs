@@ -1,14 +1,18 @@
 //! The trait, put together.
 
 use super::{
+    known,
     node::Node,
+    operator::Operator,
     place,
     program::{self, End},
     seen, trouble,
     tunnel::Tunnel,
     unit,
 };
-use crate::world::{Addresses, Clock, Ended, Error, Host, Permit, Random, Result, Script, Shell, Target};
+use crate::world::{
+    Addresses, Clock, Ended, Error, Host, KnownHostKeys, Permit, Random, Result, Script, Shell, Target,
+};
 use async_trait::async_trait;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -24,6 +28,7 @@ pub struct OpenSsh {
     tunnels: Mutex<BTreeMap<(Key, u16), Slot>>,
     nodes: Mutex<BTreeMap<Key, Arc<Node>>>,
     addresses: Addresses,
+    operator: Arc<Operator>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     place: Arc<TempDir>,
@@ -31,10 +36,16 @@ pub struct OpenSsh {
 
 impl OpenSsh {
     /// A provider without connections yet. The clock is for pauses between attempts; the random bytes tell one start from
-    /// another. Errors: `Fatal`, where there is no place for control sockets.
-    pub fn new(addresses: Addresses, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Result<Self> {
-        let place = Arc::new(place::make()?);
-        Ok(Self { tunnels: Mutex::default(), nodes: Mutex::default(), addresses, clock, random, place })
+    /// another; the operator is who [`crate::world::Identity::Own`] is. Errors: `Fatal`, where there is no place for control
+    /// sockets.
+    pub fn new(
+        addresses: Addresses,
+        operator: Operator,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+    ) -> Result<Self> {
+        let (place, operator) = (Arc::new(place::make()?), Arc::new(operator));
+        Ok(Self { tunnels: Mutex::default(), nodes: Mutex::default(), addresses, operator, clock, random, place })
     }
 
     /// What [`Shell::run`] does once the permit is found to cover the node. Actions only know the trait, so that nothing gets
@@ -55,7 +66,7 @@ impl OpenSsh {
         let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
         nodes
             .entry((host.address, host.user.clone()))
-            .or_insert_with(|| Arc::new(Node::new(self.place.clone(), self.addresses)))
+            .or_insert_with(|| Arc::new(Node::new(self.place.clone(), self.addresses, self.operator.clone())))
             .clone()
     }
 }
@@ -102,6 +113,9 @@ impl Shell for OpenSsh {
 
     async fn seen_host_key(&self, address: IpAddr) -> Result<Option<String>> {
         Ok(seen::host_key(self.addresses.reach(address, 22)).await)
+    }
+    async fn known_host_keys(&self, address: IpAddr) -> Result<KnownHostKeys> {
+        known::host_keys(&self.operator, address, self.addresses.port(22)).await
     }
     async fn listens(&self, address: IpAddr, port: u16) -> Result<bool> {
         Ok(seen::listens(self.addresses.reach(address, port)).await)

@@ -1,7 +1,7 @@
 //! One connection: OpenSSH's generated configuration, the master process and its private directory.
 
-use super::{place, program, trouble};
-use crate::world::{Addresses, Error, Host, Result};
+use super::{operator::Operator, place, program, trouble};
+use crate::world::{Addresses, Error, Host, Identity, Result};
 use openssh::{ControlPersist, KnownHosts, Session, SessionBuilder};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -35,14 +35,19 @@ pub(super) struct Connection {
 
 impl Connection {
     /// Connects. The key file is gone when this returns.
-    pub(super) async fn open(place: Arc<TempDir>, addresses: Addresses, host: &Host) -> Result<Self> {
+    pub(super) async fn open(
+        place: Arc<TempDir>,
+        addresses: Addresses,
+        operator: &Operator,
+        host: &Host,
+    ) -> Result<Self> {
         let host_keys = accepted(host)?;
         let dir = tempfile::Builder::new()
             .prefix("c")
             .tempdir_in(place.path())
             .map_err(|e| trouble::local("no directory for an SSH connection", &e))?;
         let private = dir.path().join("p");
-        write_files(&private, addresses, host, &host_keys)
+        write_files(&private, addresses, operator, host, &host_keys)
             .map_err(|e| trouble::local("the SSH client's files cannot be written", &e))?;
         let mut builder = SessionBuilder::default();
         builder
@@ -67,8 +72,7 @@ impl Connection {
     /// Whether a call for this host may use the connection: the same key, and every host key that it may have been made with
     /// still accepted.
     pub(super) fn serves(&self, host: &Host) -> bool {
-        self.host.identity.expose() == host.identity.expose()
-            && accepted(host).is_ok_and(|keys| self.host_keys.is_subset(&keys))
+        self.host.identity.is(&host.identity) && accepted(host).is_ok_and(|keys| self.host_keys.is_subset(&keys))
     }
 
     /// Where forwarded sockets of this connection are put.
@@ -110,23 +114,43 @@ fn is_base64(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=')
 }
 
-fn write_files(dir: &Path, addresses: Addresses, host: &Host, keys: &BTreeSet<String>) -> std::io::Result<()> {
+fn write_files(
+    dir: &Path,
+    addresses: Addresses,
+    operator: &Operator,
+    host: &Host,
+    keys: &BTreeSet<String>,
+) -> std::io::Result<()> {
     place::directory(dir)?;
     let mut known = String::new();
     for key in keys {
         let _ = writeln!(known, "{} {key}", host.address);
     }
     place::file(&dir.join("known_hosts"), known.as_bytes())?;
-    let mut key = host.identity.expose().to_vec();
-    if !key.ends_with(b"\n") {
-        // Without its last newline OpenSSH calls the file an invalid format.
-        key.push(b'\n');
+    let mut config = config(dir, addresses, host);
+    match &host.identity {
+        Identity::Key(key) => {
+            let mut key = key.expose().to_vec();
+            if !key.ends_with(b"\n") {
+                // Without its last newline OpenSSH calls the file an invalid format.
+                key.push(b'\n');
+            }
+            place::file(&dir.join("key"), &key)?;
+            config.push_str(&only_key(&dir.join("key")));
+        }
+        // Behind everything else: OpenSSH takes the first value that it finds for each word.
+        Identity::Own => config.push_str(&operator.config()),
     }
-    place::file(&dir.join("key"), &key)?;
-    place::file(&dir.join("config"), config(dir, addresses, host).as_bytes())
+    place::file(&dir.join("config"), config.as_bytes())
 }
 
-/// Everything that the builder cannot say. Given with `-F`, so that neither the operator's nor the machine's file is read.
+/// No key but this one.
+pub(super) fn only_key(key: &Path) -> String {
+    format!("IdentityFile \"{}\"\nIdentitiesOnly yes\nIdentityAgent none\n", key.display())
+}
+
+/// Everything that the builder cannot say but who logs in. Given with `-F`, so that neither the operator's nor the machine's
+/// file is read.
 fn config(dir: &Path, addresses: Addresses, host: &Host) -> String {
     let (address, user, port) = (host.address, &host.user, addresses.port(22));
     let dir = dir.display();
@@ -142,9 +166,6 @@ fn config(dir: &Path, addresses: Addresses, host: &Host) -> String {
          CheckHostIP no\n\
          UpdateHostKeys no\n\
          HostKeyAlgorithms ssh-ed25519\n\
-         IdentityFile \"{dir}/key\"\n\
-         IdentitiesOnly yes\n\
-         IdentityAgent none\n\
          PreferredAuthentications publickey\n\
          ForwardAgent no\n\
          ForwardX11 no\n\
@@ -168,7 +189,7 @@ mod tests {
             address: [127, 0, 0, 1].into(),
             user: user.into(),
             host_keys: keys.iter().map(|k| (*k).to_owned()).collect(),
-            identity: Secret::new("k"),
+            identity: Identity::Key(Secret::new("k")),
         }
     }
 

@@ -1,6 +1,6 @@
 //! What OpenSSH says when it fails, and what is to be done about it.
 
-use crate::world::{Error, Host, Result};
+use crate::world::{Error, Host, Identity, Result};
 use openssh::Error as Ssh;
 
 /// Why no connection was made.
@@ -16,6 +16,11 @@ pub(super) fn no_connection(host: &Host, error: &Ssh) -> Error {
     if matches!(error, Ssh::Connect(io) if io.kind() == std::io::ErrorKind::NotFound) {
         if let Err(lacks) = equipped() {
             return lacks;
+        }
+    }
+    if let Identity::Own = host.identity {
+        if let Some(error) = own_trouble(host, &said) {
+            return error;
         }
     }
     if said.contains("Bad configuration option") || said.contains("keyword") && said.contains("line") {
@@ -37,6 +42,31 @@ pub(super) fn no_connection(host: &Host, error: &Ssh) -> Error {
     }
     Error::transient(format!("no SSH connection to {to}: {said}"))
         .remedy("see that the server runs and that port 22 is open to this machine")
+}
+
+/// Why the operator does not get in with keys of their own: nothing that passes by itself.
+fn own_trouble(host: &Host, said: &str) -> Option<Error> {
+    let (user, to) = (&host.user, host.address);
+    if ["Bad configuration option", "Bad owner or permissions", "keyword", "terminating,"]
+        .iter()
+        .any(|w| said.contains(w))
+    {
+        let error = Error::fatal(format!("your own SSH configuration cannot be used: {said}"));
+        return Some(error.remedy(format!("mend it: `ssh {user}@{to}` tells the same")));
+    }
+    let many = said.contains("Too many authentication failures");
+    if !many && !said.contains("Permission denied") {
+        return None;
+    }
+    let remedy = match many {
+        true => format!("name the one that {to} takes in your ~/.ssh/config: `Host {to}`, IdentityFile, IdentitiesOnly yes"),
+        false => format!(
+            "see that `ssh {user}@{to}` gets in without a question: load the key into your SSH agent (`ssh-add`), or name it \
+             in ~/.ssh/config under `Host {to}`; another user is `cloud.user` in relight.yaml"
+        ),
+    };
+    let error = Error::fatal(format!("{to} does not let {user} in with any of your own SSH keys: {said}"));
+    Some(error.code("permission_denied").remedy(remedy))
 }
 
 /// Why a command broke off on a connection that stood.
@@ -114,12 +144,11 @@ mod tests {
     use std::io;
 
     fn class_of(said: &str) -> (Class, String) {
-        let host = Host {
-            address: [127, 0, 0, 1].into(),
-            user: "deploy".into(),
-            host_keys: Vec::new(),
-            identity: Secret::new("k"),
-        };
+        class_as(Identity::Key(Secret::new("k")), said)
+    }
+
+    fn class_as(identity: Identity, said: &str) -> (Class, String) {
+        let host = Host { address: [127, 0, 0, 1].into(), user: "deploy".into(), host_keys: Vec::new(), identity };
         let error = no_connection(&host, &Ssh::Connect(io::Error::new(io::ErrorKind::ConnectionAborted, said)));
         (error.class, error.remedy)
     }
@@ -143,5 +172,18 @@ mod tests {
             let (class, remedy) = class_of(said);
             assert!(class == Class::Fatal && !remedy.is_empty(), "{said}");
         }
+    }
+
+    #[test]
+    fn an_operator_who_does_not_get_in_is_told_at_once_what_to_do() {
+        for (said, wanted) in [
+            ("deploy@10.0.0.1: Permission denied (publickey).", "ssh-add"),
+            ("Received disconnect: Too many authentication failures", "IdentitiesOnly"),
+            ("Bad owner or permissions on /home/a/.ssh/config", "mend it"),
+        ] {
+            let (class, remedy) = class_as(Identity::Own, said);
+            assert!(class == Class::Fatal && remedy.contains(wanted), "{said}: {remedy}");
+        }
+        assert_eq!(class_as(Identity::Own, "connect to host 10.0.0.1 port 22: Connection refused").0, Class::Transient);
     }
 }

@@ -72,11 +72,12 @@ impl Model {
             machine.private.extend(inside);
         }
     }
-    /// The configuration's people may log in, as root and as its user.
+    /// The configuration's people and the operator may log in, as root and as its user.
     fn let_people_in(&mut self, settings: &Settings, server: i64) {
+        let keys: Vec<String> = settings.cloud.authorized_keys.iter().chain(&self.operators_keys).cloned().collect();
         let Some(machine) = self.machines.get_mut(&server) else { return };
         for user in ["root", &settings.cloud.user] {
-            let keys = settings.cloud.authorized_keys.iter().map(|key| super::things::bare_key(key));
+            let keys = keys.iter().map(|key| super::things::bare_key(key));
             machine.access.users.entry(user.to_owned()).or_default().extend(keys);
         }
     }

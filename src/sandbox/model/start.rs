@@ -3,7 +3,7 @@
 use super::machine::Machine;
 use super::{CloudServer, DnsToken, Latency, Limits, Model, PrimaryIp, PublicAddress, RecordChange, TokenMay};
 use crate::config::{DnsSettings, Settings};
-use crate::world::{label_value, Labels, ServerStatus, CLUSTER, MANAGED_BY, NODE};
+use crate::world::{label_value, Labels, RunKeys, ServerStatus, CLUSTER, MANAGED_BY, NODE};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -33,6 +33,8 @@ pub struct Start {
     pub cloud_token: String,
     /// The DNS token.
     pub dns_token: String,
+    /// The operator's public SSH key.
+    pub operators_key: String,
 }
 
 impl Default for Start {
@@ -45,6 +47,7 @@ impl Default for Start {
             now: Duration::from_secs(1_796_112_000),
             cloud_token: "sandbox-cloud-token".to_owned(),
             dns_token: "sandbox-dns-token".to_owned(),
+            operators_key: RunKeys::ed25519([0x0e; 32], "").map(|pair| pair.public).unwrap_or_default(),
         }
     }
 }
@@ -59,6 +62,7 @@ impl Model {
         model.add_project(LIVE, &[(&start.cloud_token, TokenMay::Write)]);
         model.add_project("rehearsal", &[(&format!("{}-rehearsal", start.cloud_token), TokenMay::Write)]);
         model.set_limits(LIVE, Limits::default());
+        model.operators_keys = vec![start.operators_key.clone()];
         let DnsSettings { zone, ssl, .. } = &settings.dns;
         model.add_zone(zone, ssl.as_deref().unwrap_or("flexible"), LIVE);
         model.set_dns_token(&start.dns_token, DnsToken::full(&[zone]));

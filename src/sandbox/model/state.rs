@@ -4,6 +4,7 @@ use super::{
     cloud::Project, dns::Zones, etcd::K3sCluster, machine::Machine, workloads::Nothing, AddressPool, Faults, Latency,
     Ledger, Offer, Seeded, Workloads,
 };
+use crate::world::KnownHostKeys;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -41,6 +42,10 @@ pub struct Model {
     pub offer: Offer,
     /// The address from which relight and other clients reach the cloud: what firewalls judge.
     pub operator: Ipv4Addr,
+    /// Public SSH keys that the operator has: what relight offers where it logs in as them.
+    pub operators_keys: Vec<String>,
+    /// What the operator's SSH client knows, by address.
+    pub known_hosts: BTreeMap<Ipv4Addr, KnownHostKeys>,
     /// SHA-256 of the K3s binary by version and architecture (`v1.34.6+k3s1/amd64`), where it is not the model's own.
     pub releases: BTreeMap<String, String>,
     pub(super) uid: String,
@@ -101,6 +106,8 @@ impl Model {
             latency,
             offer: Offer::default(),
             operator: Ipv4Addr::new(198, 51, 100, 1),
+            operators_keys: Vec::new(),
+            known_hosts: BTreeMap::new(),
             releases: BTreeMap::new(),
             uid: random.hex(8),
             now,

@@ -21,7 +21,7 @@ async fn node(world: &World) -> (Server, Host) {
             None => world.clock.sleep(Duration::from_secs(1)).await,
         }
     };
-    (server, Host { address, user: "deploy".into(), host_keys: vec![key], identity: identity().0 })
+    (server, Host { address, user: "deploy".into(), host_keys: vec![key], identity: Identity::Key(identity().0) })
 }
 
 /// The release's digest, as relight finds it.
@@ -153,7 +153,7 @@ async fn second_cluster(sandbox: &Sandbox, world: &World) {
         world.clock.sleep(Duration::from_secs(1)).await;
     }
     let key = world.shell.seen_host_key(address).await.unwrap().unwrap();
-    let host = Host { address, user: "deploy".into(), host_keys: vec![key], identity: identity().0 };
+    let host = Host { address, user: "deploy".into(), host_keys: vec![key], identity: Identity::Key(identity().0) };
     let at = serving(world, &host).await;
     apply_all(world, &at).await;
     assert!(lock(&sandbox.model).ledger.broken.is_empty(), "not running yet");

@@ -2,17 +2,23 @@
 
 use super::entry::Entry;
 use crate::sandbox::model::{Connection, Job, NodeError, Reach, UnitState};
-use crate::world::{label_digest, label_value, Class, Ended, Error, Host, Permit, Result, Script, Shell, Target};
+use crate::world::{
+    label_digest, label_value, Class, Ended, Error, Host, Identity, KnownHostKeys, Permit, Result, Script, Secret,
+    Shell, Target,
+};
 use async_trait::async_trait;
 use russh::keys::PrivateKey;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Mutex, PoisonError};
 
+/// Each connection, and as whom it was made.
+type Open = BTreeMap<(IpAddr, String), (Identity, Connection)>;
+
 /// Nodes, for one process: it keeps one connection to each, as a multiplexing SSH client does.
 pub(super) struct DirectShell {
     entry: Entry,
-    open: Mutex<BTreeMap<(IpAddr, String), Connection>>,
+    open: Mutex<Open>,
 }
 
 fn address(host: IpAddr) -> Result<Ipv4Addr> {
@@ -22,8 +28,8 @@ fn address(host: IpAddr) -> Result<Ipv4Addr> {
     }
 }
 
-fn public_key(host: &Host) -> Result<String> {
-    let key = PrivateKey::from_openssh(host.identity.expose()).ok();
+fn public_key(identity: &Secret) -> Result<String> {
+    let key = PrivateKey::from_openssh(identity.expose()).ok();
     let public = key.and_then(|k| k.public_key().to_openssh().ok());
     public.ok_or_else(|| Error::fatal("the run's SSH key cannot be read").remedy("look at the run's secrets directory"))
 }
@@ -33,9 +39,17 @@ fn told(what: &str, error: NodeError, unsure: Class) -> Error {
         NodeError::Silent => Error::transient(format!("{what}: nobody answers")),
         NodeError::Refused => Error::transient(format!("{what}: connection refused")),
         NodeError::KeyRejected => Error::transient(format!("{what}: the node does not accept the user or its key"))
+            .code("permission_denied")
             .remedy("look at the node's cloud-init and at the user's authorized_keys"),
         NodeError::Dropped => Error::new(unsure, format!("{what}: the connection broke off")),
     }
+}
+
+/// Nobody who logs in as themselves is let in later.
+fn not_let_in(what: &str) -> Error {
+    Error::fatal(format!("{what}: the node does not let the user in with any of your own SSH keys"))
+        .code("permission_denied")
+        .remedy("see that you can log in with `ssh`, then run this again")
 }
 
 fn job(script: &Script, step: &str, call: String) -> Job {
@@ -53,7 +67,7 @@ impl DirectShell {
     pub fn new(entry: Entry) -> Self {
         Self { entry, open: Mutex::default() }
     }
-    fn connections<T>(&self, act: impl FnOnce(&mut BTreeMap<(IpAddr, String), Connection>) -> T) -> T {
+    fn connections<T>(&self, act: impl FnOnce(&mut Open) -> T) -> T {
         act(&mut self.open.lock().unwrap_or_else(PoisonError::into_inner))
     }
     fn forget(&self, host: &Host) {
@@ -65,10 +79,15 @@ impl DirectShell {
     }
     async fn connection(&self, what: &str, host: &Host) -> Result<Connection> {
         let key = (host.address, host.user.clone());
-        if let Some(open) = self.connections(|open| open.get(&key).cloned()) {
+        let open = self.connections(|open| open.get(&key).cloned());
+        if let Some((_, open)) = open.filter(|(identity, _)| identity.is(&host.identity)) {
             return Ok(open);
         }
-        let (at, public_key) = (address(host.address)?, public_key(host)?);
+        let at = address(host.address)?;
+        let keys = match &host.identity {
+            Identity::Key(key) => vec![public_key(key)?],
+            Identity::Own => self.entry.act(|model, _| model.operators_keys.clone()).await,
+        };
         self.entry.clock.wait(self.entry.latency.ssh).await;
         let shown = self.entry.act(|model, now| model.host_key(now, at)).await;
         match shown {
@@ -83,10 +102,17 @@ impl DirectShell {
             }
             Ok(_) => {}
         }
-        let made = self.entry.act(|model, now| model.connect(now, at, &host.user, &public_key)).await;
+        let mut made = Err(NodeError::KeyRejected);
+        for key in &keys {
+            made = self.entry.act(|model, now| model.connect(now, at, &host.user, key)).await;
+            if !matches!(made, Err(NodeError::KeyRejected)) {
+                break;
+            }
+        }
         match made {
+            Err(NodeError::KeyRejected) if matches!(host.identity, Identity::Own) => Err(not_let_in(what)),
             Ok(connection) => {
-                self.connections(|open| open.insert(key, connection.clone()));
+                self.connections(|open| open.insert(key, (host.identity.clone(), connection.clone())));
                 Ok(connection)
             }
             Err(error) => {
@@ -146,6 +172,10 @@ impl Shell for DirectShell {
     async fn tunnel(&self, host: &Host, port: u16) -> Result<SocketAddr> {
         self.connection(&format!("tunnel to {}", host.address), host).await?;
         Ok(SocketAddr::new(host.address, port))
+    }
+    async fn known_host_keys(&self, address: IpAddr) -> Result<KnownHostKeys> {
+        let IpAddr::V4(at) = address else { return Ok(KnownHostKeys::default()) };
+        Ok(self.entry.act(|model, _| model.known_hosts.get(&at).cloned().unwrap_or_default()).await)
     }
     async fn listens(&self, address: IpAddr, port: u16) -> Result<bool> {
         let IpAddr::V4(at) = address else { return Ok(false) };

@@ -86,7 +86,7 @@ async fn a_node_is_made_and_hardened_in_virtual_time() {
         address: at,
         user: "deploy".into(),
         host_keys: vec!["ssh-ed25519 other".into()],
-        identity: identity().0,
+        identity: Identity::Key(identity().0),
     };
     let script = |verb: &str| Script {
         name: "harden.sh".into(),
