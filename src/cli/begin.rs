@@ -91,7 +91,8 @@ pub fn locked_directory(cluster: &Path, id: &RunId) -> std::path::PathBuf {
 
 /// Begins a run.
 pub async fn begin(global: &Global, environment: &Environment, purpose: &Purpose) -> Result<Exit, Stop> {
-    let mut prepared = prepare::prepare_for(global, purpose.playbook, purpose.mode, purpose.taken_down.clone())?;
+    let id = prepare::new_run(&OsRandom, purpose.mode);
+    let mut prepared = prepare::prepare_for(global, purpose.playbook, &id, purpose.taken_down.clone())?;
     prepared.set_budget(purpose.budget);
     let prepared = prepared;
     let kind = if global.sandbox { WorldKind::Sandbox } else { WorldKind::Real };
@@ -101,7 +102,6 @@ pub async fn begin(global: &Global, environment: &Environment, purpose: &Purpose
     let cluster = prepared.settings.cluster.clone();
     let directory = runs::cluster_directory(&global.state, kind, &cluster);
     kept::leftovers(global, &prepared.settings).await?;
-    let id = prepare::new_run(&OsRandom, purpose.mode);
     let _lock = lock(&locked_directory(&directory, &id), &id.id)?;
     if purpose.mode == Mode::Live {
         // Before the sandbox is put into disaster: what is refused must leave it as it is.

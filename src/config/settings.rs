@@ -193,6 +193,8 @@ pub struct ManifestSettings {
     pub external: Vec<String>,
     /// In a rehearsal: the workloads that stay at zero; nothing else may act on the outside either.
     pub inward: Option<Vec<String>>,
+    /// In a rehearsal that has names: those of production, each with the one that stands for it.
+    pub names: Vec<(String, String)>,
     /// What [`Settings::objects`] has read.
     pub read: ReadOnce,
 }
@@ -230,6 +232,8 @@ pub struct RehearsalSettings {
     pub budget: Option<f64>,
     /// When its servers power themselves off.
     pub expires_after: Option<Duration>,
+    /// The zone in which it has names for its time; `None`: it has none.
+    pub zone: Option<String>,
     /// Workloads that stay at zero replicas.
     pub hold_at_zero: Vec<String>,
     /// By `namespace/name`.
@@ -245,6 +249,8 @@ pub struct SpareSettings {
     pub closed_ports: Vec<u16>,
     /// Euro, net; a forecast above it is refused.
     pub budget: Option<f64>,
+    /// Production's zone, where it has names of its own in another one; `None`: it has no names.
+    pub apart_from: Option<String>,
     /// How it differs from production, a row a thing.
     pub differs: Vec<Rehearsed>,
 }
