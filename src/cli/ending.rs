@@ -74,7 +74,7 @@ async fn spare(world: &World, settings: &Settings, id: &RunId, end: &RunFinished
             "a server that is off still costs: `relight teardown --run {}` deletes it all when you are done, `relight sweep` \
              what has expired. By cron:\n{}",
             id.id,
-            taking_down::cron_line()
+            taking_down::cron_line(settings)
         );
     }
 }

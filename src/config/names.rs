@@ -43,10 +43,9 @@ impl Settings {
     /// Asks for the names of the rehearsal first: those lead through the edge. Production's are asked of the nodes alone.
     pub(super) fn ask_names(&mut self, names: &[(String, String)]) {
         let other = |health: &HealthSettings| {
-            let mut url = url::Url::parse(&health.url).ok()?;
-            let (_, name) = names.iter().find(|(host, _)| url.host_str() == Some(host))?;
-            url.set_host(Some(name)).ok()?;
-            Some(HealthSettings { url: url.to_string(), ..health.clone() })
+            let (of, rest) = health.host();
+            let (_, name) = names.iter().find(|(host, _)| host == of)?;
+            Some(HealthSettings { url: format!("https://{name}{rest}"), ..health.clone() })
         };
         let own: Vec<HealthSettings> = self.health.iter().filter_map(other).collect();
         self.health.splice(0..0, own);

@@ -281,6 +281,14 @@ impl Default for Timeouts {
     }
 }
 
+impl HealthSettings {
+    /// The host of its URL, and what stands behind it. (A name that only stands for a run's that is not begun makes no URL.)
+    pub fn host(&self) -> (&str, &str) {
+        let rest = self.url.strip_prefix("https://").unwrap_or(&self.url);
+        rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()))
+    }
+}
+
 impl Settings {
     /// The node of this key.
     pub fn node(&self, key: &str) -> Option<&NodeSettings> {

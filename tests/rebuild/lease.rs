@@ -2,19 +2,13 @@
 //! run's name alone.
 
 use crate::judged::AFTERS;
-use crate::life::{plan_of, settings, Between, End, Life};
+use crate::life::{plan_of, Between, End, Life};
 use crate::living::somebody;
-use async_trait::async_trait;
-use relight::actions::{Action, Check, FactKind, Facts, Mode, Place, RunId, StepContext};
+use relight::actions::{Mode, RunId};
 use relight::engine::{Event, Listener, Told};
-use relight::playbook::{Binding, Source};
 use relight::sandbox::doors::direct::{Disk, ScriptedPerson, Tripwire};
 use relight::sandbox::model::{lock, Fault, FaultKind, Filter, Loss, Matcher, Model, Shared, ThingState};
-use relight::world::{
-    lease_labels, Answer, Labels, Result, Target, ThingKind, World, CLUSTER, HOLDER, MANAGED_BY, MODE, RUN, SINCE,
-};
-use serde_json::{json, Value};
-use std::sync::atomic::{AtomicBool, Ordering};
+use relight::world::{lease_labels, Answer, Labels, ThingKind, World, CLUSTER, HOLDER, MANAGED_BY, MODE, RUN, SINCE};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -37,7 +31,7 @@ fn labels_of(run: &str) -> Labels {
 }
 
 /// The lease's labels, where somebody holds it.
-fn lease(model: &mut Model) -> Option<(i64, Labels)> {
+pub fn lease(model: &mut Model) -> Option<(i64, Labels)> {
     let now = model.now();
     let all = model.things(now, &somebody(), ThingKind::PlacementGroup, &Filter::labels("")).result.unwrap();
     all.into_iter().find(|thing| thing.name == LEASE).map(|thing| (thing.id, thing.labels))
@@ -364,60 +358,6 @@ fn a_resume_that_was_killed_while_it_gave_the_lease_back_looks_at_nothing_else()
         })
         .collect();
     assert_eq!((begun, person.asked()), (vec!["release".to_owned()], Vec::new()));
-}
-
-/// Says which lease a person has named, or asks for leave to delete one.
-struct Breaks {
-    id: i64,
-    named: Option<String>,
-    allowed: Arc<AtomicBool>,
-}
-
-#[async_trait]
-impl Action for Breaks {
-    fn describe(&self, _: &Place<'_>) -> String {
-        "break a lease".to_owned()
-    }
-    fn inputs(&self, _: &Place<'_>) -> Value {
-        json!({})
-    }
-    async fn check(&self, _: &StepContext<'_>) -> Result<Check> {
-        Ok(match &self.named {
-            Some(id) => Check::Done(Facts::none().with(FactKind::BrokenLease, id)),
-            None if self.allowed.load(Ordering::SeqCst) => Check::Done(Facts::none()),
-            None => Check::Needed("leave".to_owned()),
-        })
-    }
-    async fn apply(&self, cx: &StepContext<'_>) -> Result<()> {
-        let target = Target::Cloud { kind: ThingKind::PlacementGroup.word(), id: self.id };
-        cx.effects.permit(target.clone(), "break it").await?.covers(&target)?;
-        self.allowed.store(true, Ordering::SeqCst);
-        Ok(())
-    }
-}
-
-#[test]
-fn the_guard_lets_nobody_break_a_lease_that_no_person_has_named() {
-    for named in [true, false] {
-        let mut life =
-            Life::around(Model::empty_world(&settings(), &relight::sandbox::model::Start::default()), settings());
-        held_by_ann(&mut lock(&life.sandbox.model));
-        let id = lease(&mut lock(&life.sandbox.model)).unwrap().0;
-        let text = "playbook: bad\nfor: total-loss\nsummary: x\nsteps:\n  - { id: said, do: { said: {} } }\n  \
-                    - { id: break, do: { break: {} }, needs: [said], deadline: 2m }\n";
-        let allowed = Arc::new(AtomicBool::new(false));
-        let actions = |name: &str, _: &Value| {
-            let named = (name == "said").then(|| if named { id.to_string() } else { "7".to_owned() });
-            Ok(Arc::new(Breaks { id, named, allowed: allowed.clone() }) as Arc<dyn Action>)
-        };
-        let (source, nodes) = (Source::embedded(), life.settings.nodes.clone());
-        let default_deadline = life.settings.timeouts.step;
-        let binding = Binding { nodes: &nodes, default_deadline, mode: Mode::Live, actions: &actions, source: &source };
-        life.plan = relight::playbook::load(text, "bad.yaml", &binding).unwrap_or_else(|p| panic!("{p:?}"));
-        life.process(&Tripwire::new());
-        assert_eq!(allowed.load(Ordering::SeqCst), named, "{}", told(&life));
-        assert_eq!(told(&life).contains("the guard stopped step break: the lease of cluster honeydue"), !named);
-    }
 }
 
 #[test]

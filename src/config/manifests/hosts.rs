@@ -23,7 +23,9 @@ fn rules(ingress: &mut Value, names: &[(String, String)]) {
         let host = rule.get("host").and_then(Value::as_str);
         for (_, name) in names.iter().filter(|(of, _)| host == Some(of)) {
             let mut other = rule.clone();
-            other["host"] = json!(name);
+            if let Some(host) = other.get_mut("host") {
+                *host = json!(name);
+            }
             more.push(other);
         }
     }
