@@ -7,6 +7,7 @@
 
 mod args;
 mod begin;
+mod binary;
 mod card;
 mod commands;
 mod control;
@@ -37,6 +38,7 @@ mod sources;
 mod spares;
 mod taking_down;
 mod undo;
+mod usage;
 mod validate;
 mod worlds;
 

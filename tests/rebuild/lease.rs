@@ -4,9 +4,10 @@
 use crate::judged::AFTERS;
 use crate::life::{plan_of, Between, End, Life};
 use crate::living::somebody;
-use relight::actions::{Mode, RunId};
+use crate::worlds::after;
+use relight::actions::Mode;
 use relight::engine::{Event, Listener, Told};
-use relight::sandbox::doors::direct::{Disk, ScriptedPerson, Tripwire};
+use relight::sandbox::doors::direct::{ScriptedPerson, Tripwire};
 use relight::sandbox::model::{lock, Fault, FaultKind, Filter, Loss, Matcher, Model, Shared, ThingState};
 use relight::world::{lease_labels, Answer, Labels, ThingKind, World, CLUSTER, HOLDER, MANAGED_BY, MODE, RUN, SINCE};
 use std::sync::{Arc, Mutex};
@@ -53,21 +54,8 @@ fn broken_by_ann(model: &mut Model) {
 
 /// Another operator, on another machine, at the same outside.
 fn on_another_machine(life: &Life, run: &str, name: &'static str) -> Life {
-    let mut sandbox = life.sandbox.clone();
-    sandbox.disk = Disk::default();
     let between: Between = Arc::new(move |world| World { holder: name.to_owned(), ..world });
-    Life {
-        id: RunId { id: run.to_owned(), mode: Mode::Live },
-        plan: life.plan.clone(),
-        scripts: life.scripts.clone(),
-        secrets: life.secrets.clone(),
-        listener: life.listener.clone(),
-        often: 1,
-        foreign: life.foreign.clone(),
-        settings: life.settings.clone(),
-        sandbox,
-        between,
-    }
+    Life { between, ..after(life, run, "rebuild", Mode::Live, life.settings.clone()) }
 }
 
 /// What the run did to the outside, in order.
@@ -303,21 +291,21 @@ fn taking_breaking_and_giving_back_may_be_killed_anywhere() {
         assert_eq!(life.process(&wire).outcome(), "succeeded", "{}", told(&life));
         let wanted = (done(&life), life.world_in_words(), life.broken_promises());
         for (point, name) in wire.points().iter().enumerate() {
-            for after in [AFTERS[0], AFTERS[2], AFTERS[4]] {
+            for later in [AFTERS[0], AFTERS[2], AFTERS[4]] {
                 let life = begin();
                 assert!(matches!(life.process(&Tripwire::at(point)), End::Killed), "{name}");
-                life.crash(after.keep);
+                life.crash(later.keep);
                 // Nobody is asked of a lease that is gone by the run's own hand.
                 let person = if broken { Answer::Yes } else { Answer::No };
                 let end = life.process_with(&Tripwire::new(), Arc::new(ScriptedPerson::new([], person)));
-                assert_eq!(end.outcome(), "succeeded", "{name} {after:?}: {}", told(&life));
+                assert_eq!(end.outcome(), "succeeded", "{name} {later:?}: {}", told(&life));
                 let mut found = (done(&life), life.world_in_words(), life.broken_promises());
                 // Where all is looked at again, what was given back is taken for that time.
                 if last.is_empty() && found.0.len() == wanted.0.len() + 2 {
                     let again = found.0.split_off(wanted.0.len());
                     assert!(again[0] == TAKEN && again[1].starts_with("cloud.placement_group.delete"), "{again:?}");
                 }
-                assert_eq!((found, holder(&life)), (wanted.clone(), None), "{name} {after:?}");
+                assert_eq!((found, holder(&life)), (wanted.clone(), None), "{name} {later:?}");
             }
         }
         println!("{} points", wire.points().len());

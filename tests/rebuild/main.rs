@@ -14,6 +14,7 @@
 mod addresses;
 mod by_hand;
 mod cloudflare_down;
+mod every_playbook;
 mod fail_each_step;
 mod full_disk;
 mod guarded;
@@ -34,7 +35,9 @@ mod old_cluster;
 mod planted;
 mod public;
 mod rehearsal;
+mod saboteur;
 mod teardown;
 mod undone;
 mod unsteady;
+mod worlds;
 mod wrong_hands;

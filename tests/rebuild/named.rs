@@ -2,13 +2,14 @@
 //! and production's are out of its reach.
 
 use crate::judged::{all, thinned, AFTERS};
-use crate::life::{plan, settings, End, Life, RUN_ID};
+use crate::life::{settings, End, Life, RUN_ID};
+use crate::worlds::after;
 use async_trait::async_trait;
-use relight::actions::{Action, Check, Mode, Place, RunId, StepContext};
+use relight::actions::{Action, Check, Mode, Place, StepContext};
 use relight::config::TakenDown;
 use relight::engine::Event;
 use relight::playbook::{Binding, Source};
-use relight::sandbox::doors::direct::{Disk, Tripwire};
+use relight::sandbox::doors::direct::Tripwire;
 use relight::sandbox::model::{lock, DnsToken, Fault, FaultKind, Matcher, RecordChange, Start};
 use relight::world::{Result, Target};
 use serde_json::{json, Value};
@@ -111,11 +112,11 @@ fn a_rehearsal_with_names_may_be_killed_anywhere_and_leaves_none() {
     chosen.sort_unstable();
     chosen.dedup();
     let schedules: Vec<_> = chosen.into_iter().zip(AFTERS.into_iter().cycle()).collect();
-    all("a rehearsal with names killed once", &schedules, |(point, after)| {
+    all("a rehearsal with names killed once", &schedules, |(point, later)| {
         let life = Life::rehearsal_with_names("rehearse");
         assert!(matches!(life.process(&Tripwire::at(*point)), End::Killed), "not killed at {point}");
-        life.crash(after.keep);
-        life.pass(after.pause);
+        life.crash(later.keep);
+        life.pass(later.pause);
         let mut end = life.process(&Tripwire::new());
         if end.outcome() != "succeeded" {
             end = life.process(&Tripwire::new());
@@ -125,7 +126,7 @@ fn a_rehearsal_with_names_may_be_killed_anywhere_and_leaves_none() {
         if words(&life) != before || end.outcome() != "succeeded" {
             wrong.push(format!("another world, or another end: {end:?}"));
         }
-        wrong.into_iter().map(|w| format!("killed at {point} ({after:?}): {w}")).collect()
+        wrong.into_iter().map(|w| format!("killed at {point} ({later:?}): {w}")).collect()
     });
 }
 
@@ -134,20 +135,7 @@ fn teardown_of(life: &Life) -> Life {
     let mut live = settings();
     live.rehearsal.zone = Some(ZONE.to_owned());
     let settings = live.taking_down(TakenDown::Rehearsals(vec![life.id.id.clone()]));
-    let mut sandbox = life.sandbox.clone();
-    sandbox.disk = Disk::default();
-    Life {
-        plan: plan(&settings, "teardown"),
-        scripts: life.scripts.clone(),
-        sandbox,
-        id: RunId { id: "teardownaaaa".to_owned(), mode: Mode::Rehearsal },
-        secrets: life.secrets.clone(),
-        listener: life.listener.clone(),
-        often: 1,
-        between: life.between.clone(),
-        foreign: life.foreign.clone(),
-        settings,
-    }
+    after(life, "teardownaaaa", "teardown", Mode::Rehearsal, settings)
 }
 
 #[test]
