@@ -69,6 +69,11 @@ fn dns_and_the_edge_are_rehearsed_by_names_of_its_own_and_none_is_left() {
     let last = effects.iter().rposition(|(op, ..)| op == "dns.batch");
     assert!(last < effects.iter().position(|(op, ..)| op == "cloud.server.delete"), "{effects:?}");
     assert!(effects.iter().all(|(_, project, _)| project.as_deref().is_none_or(|p| p == "rehearsal")), "{effects:?}");
+    let events = life.events();
+    let proof = relight::report::proof(events.iter().map(|(at, event)| (*at, event)), "").expect("it is a rehearsal");
+    let unproven = |line: &&String| line.starts_with("edge and DNS") || line.starts_with("host ");
+    assert_eq!(proof.not_executed.iter().filter(unproven).count(), 0, "{:#?}", proof.not_executed);
+    assert!(proof.not_executed.contains(&"records of myhoneydue.com: off".to_owned()), "{:#?}", proof.not_executed);
 }
 
 fn find<'a>(life: &'a Life, id: &str) -> &'a relight::playbook::Step {
