@@ -191,3 +191,28 @@ pub fn world(
         person,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tokens_of(zone: bool, given: &[(&str, &str)]) -> Result<(Secret, Secret), Stop> {
+        let mut live = crate::config::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("relight.yaml")).unwrap();
+        live.rehearsal.zone = zone.then(|| "example.org".to_owned());
+        let environment = given.iter().map(|(name, value)| ((*name).to_owned(), Secret::new(*value))).collect();
+        tokens(&environment, &live.rehearsed_as("abcdefghijkl").unwrap())
+    }
+
+    #[test]
+    fn a_rehearsal_with_names_wants_a_dns_token_of_its_own_and_never_takes_productions() {
+        let production = [("HCLOUD_TOKEN", "a"), ("CLOUDFLARE_API_TOKEN", "b"), (REHEARSAL_TOKEN, "c")];
+        let (spare, none) = tokens_of(false, &production).unwrap();
+        assert_eq!((spare.expose(), none.expose()), (&b"c"[..], &b""[..]), "without names it has none");
+        let missing = tokens_of(true, &production).err().unwrap();
+        assert!(missing.what.contains("CLOUDFLARE_API_TOKEN_REHEARSAL is not set"), "{missing}");
+        let with = |own: &'static str| tokens_of(true, &[production.as_slice(), &[(REHEARSAL_DNS, own)]].concat());
+        assert_eq!(with("d").unwrap().1.expose(), b"d");
+        let same = with("b").err().unwrap();
+        assert!(same.exit == Exit::Refused && same.remedy.contains("on zone example.org alone"), "{same}");
+    }
+}
