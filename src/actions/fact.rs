@@ -41,6 +41,10 @@ pub enum FactKind {
     ZoneId,
     /// Cloud ids of servers without labels that a person accepted as the old cluster's, with spaces between.
     OldServers,
+    /// What a person accepted as the cluster's though nothing says so: `server 1001, primary_ip 2001, firewall 3`.
+    Adopted,
+    /// Cloudflare's ids of records that a person accepted as the cluster's, with spaces between.
+    AdoptedRecords,
     /// What a rehearsal will cost at most: euro, net.
     CostForecast,
     /// What a rehearsal's servers did cost until they were deleted: euro, net.
@@ -50,7 +54,7 @@ pub enum FactKind {
 }
 
 impl FactKind {
-    const NAMES: [(Self, &'static str); 19] = [
+    const NAMES: [(Self, &'static str); 21] = [
         (Self::SshKeyId, "ssh_key.id"),
         (Self::NetworkId, "network.id"),
         (Self::FirewallId, "firewall.id"),
@@ -67,6 +71,8 @@ impl FactKind {
         (Self::Kubeconfig, "kubeconfig.digest"),
         (Self::ZoneId, "zone.id"),
         (Self::OldServers, "old_cluster.servers"),
+        (Self::Adopted, "adopt.things"),
+        (Self::AdoptedRecords, "adopt.records"),
         (Self::CostForecast, "cost.forecast"),
         (Self::CostActual, "cost.actual"),
         (Self::EarlierServer, "server.earlier"),
@@ -121,6 +127,16 @@ impl Facts {
     pub fn accepted(&self) -> Vec<i64> {
         let ids = self.find(FactKind::OldServers, None).unwrap_or_default();
         ids.split(' ').filter_map(|id| id.parse().ok()).collect()
+    }
+    /// Whether a person accepted this as the cluster's though it carries no label.
+    pub fn accepts(&self, kind: &str, id: i64) -> bool {
+        let named = format!("{kind} {id}");
+        let adopted = self.find(FactKind::Adopted, None).unwrap_or_default();
+        adopted.split(", ").any(|thing| thing == named) || (kind == "server" && self.accepted().contains(&id))
+    }
+    /// Whether a person accepted this record, by its id, as the cluster's.
+    pub fn accepts_record(&self, id: &str) -> bool {
+        self.find(FactKind::AdoptedRecords, None).unwrap_or_default().split(' ').any(|record| record == id)
     }
     /// With a fact about the whole cluster.
     #[must_use]

@@ -4,7 +4,7 @@ use super::args::{Cli, Command, DnsCommand};
 use super::begin::{self, Purpose};
 use super::exit::{Exit, Stop};
 use super::worlds::Environment;
-use super::{commands, kubectl, prompts, resume, retold, sandbox, taking_down, undo};
+use super::{adopting, commands, kubectl, prompts, resume, retold, sandbox, taking_down, undo};
 use crate::world::Secret;
 use clap::Parser;
 use std::io::IsTerminal;
@@ -96,6 +96,8 @@ async fn relights(cli: Cli, environment: &Environment) -> Result<Exit, Stop> {
         Command::Rehearse { keep, budget } => {
             return begin::begin(global, environment, &Purpose::rehearse(keep, budget)).await
         }
+        Command::Adopt { dry_run: false } => return begin::begin(global, environment, &Purpose::adopt()).await,
+        Command::Adopt { dry_run: true } => return adopting::dry_run(global, environment).await,
         Command::Teardown { which } => return taking_down::teardown(global, environment, &which).await,
         Command::Dns { command: DnsCommand::Undo { run } } => return undo::undo(global, environment, &run).await,
         Command::Sweep => return taking_down::sweep(global, environment).await,

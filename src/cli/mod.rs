@@ -5,6 +5,7 @@
 //! resume:  args -> runs (journal)  -> card or tokens    -> what changed, agreed -> prompts -> drive -> ending
 //! ```
 
+mod adopting;
 mod args;
 mod begin;
 mod card;

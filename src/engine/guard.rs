@@ -4,7 +4,7 @@
 
 use crate::actions::{Facts, Mode, Place};
 use crate::world::{
-    expired, of_cluster, of_living, of_run, rehearsal_of, Error, Labels, Permit, Result, Target, ThingKind, World,
+    expired, of_cluster, of_living, of_run, rehearsal_of, Error, Labels, Permit, Result, Server, Target, ThingKind, World,
     MANAGED_BY,
 };
 use std::net::IpAddr;
@@ -18,7 +18,7 @@ pub(super) async fn look(world: &World, place: &Place<'_>, facts: &Facts, target
     match target {
         Target::CloudNew { kind, name } => new_thing(world, place, kind, name).await,
         Target::Cloud { kind, id } => thing(world, place, kind, *id).await,
-        Target::Adopted { id } => made_by_hand(world, place, facts, *id).await,
+        Target::Adopted { kind, id } => made_by_hand(world, place, facts, kind, *id).await,
         Target::Node { address } | Target::Objects { address, .. } => node(world, place, *address).await,
         Target::Dns { zone, names } => dns(place, zone, names),
         Target::LocalFile { .. } => Ok(()),
@@ -112,21 +112,39 @@ async fn thing(world: &World, place: &Place<'_>, kind: &str, id: i64) -> Result<
     }
 }
 
-/// A server without labels is the cluster's only if a person accepted it as that, and the cluster's own names still point at it,
-/// in a live run.
-async fn made_by_hand(world: &World, place: &Place<'_>, facts: &Facts, id: i64) -> Result<()> {
-    let found = world.cloud.server(id).await?;
-    let server =
-        found.ok_or_else(|| Error::transient(format!("server {id} does not exist any more; looking again")))?;
+/// What carries no label is the cluster's only if a person accepted it as that, in a live run; and if the cluster's own names
+/// still point at it (a server), or everything that has it is the cluster's or was accepted with it (an address, a firewall).
+async fn made_by_hand(world: &World, place: &Place<'_>, facts: &Facts, kind: &str, id: i64) -> Result<()> {
+    let found = all(world, kind).await?.into_iter().find(|(i, ..)| *i == id);
+    let gone = || Error::transient(format!("{kind} {id} does not exist any more; looking again"));
+    let (_, name, labels) = found.ok_or_else(gone)?;
+    let (live, free) = (place.run.mode == Mode::Live, !labels.contains_key(MANAGED_BY));
+    if live && free && facts.accepts(kind, id) && of_accepted(world, place, facts, kind, id).await? {
+        return Ok(());
+    }
+    Err(stopped(place, &format!("{kind} {name} (id {id}) is not this cluster's")))
+}
+
+async fn of_accepted(world: &World, place: &Place<'_>, facts: &Facts, kind: &str, id: i64) -> Result<bool> {
+    let servers = world.cloud.servers("").await?;
+    let owners: Vec<_> = match kind {
+        "server" => servers.iter().filter(|s| s.id == id).collect(),
+        "firewall" => servers.iter().filter(|s| s.firewalls.contains(&id)).collect(),
+        "primary_ip" => {
+            let owner = world.cloud.primary_ips().await?.into_iter().find(|ip| ip.id == id).and_then(|ip| ip.assignee);
+            servers.iter().filter(|s| Some(s.id) == owner).collect()
+        }
+        _ => return Ok(false),
+    };
     let dns = &place.settings.dns;
     let zone = world.dns.zone(&dns.zone).await?.ok_or_else(|| stopped(place, "the cluster's zone is not visible"))?;
     let records = world.dns.records(&zone, &dns.hosts).await?;
     let named = |ip: std::net::Ipv4Addr| records.iter().any(|r| r.content == ip.to_string());
-    let free = !server.labels.contains_key(MANAGED_BY) && facts.accepted().contains(&id);
-    match place.run.mode == Mode::Live && free && server.public_ip.is_some_and(named) {
-        true => Ok(()),
-        false => Err(stopped(place, &format!("server {} (id {id}) is not this cluster's", server.name))),
-    }
+    let with_it = |s: &&&Server| {
+        let accepted = !s.labels.contains_key(MANAGED_BY) && facts.accepts("server", s.id);
+        (accepted && s.public_ip.is_some_and(named)) || of_living(&s.labels, &place.settings.cluster)
+    };
+    Ok(!owners.is_empty() && owners.iter().filter(with_it).count() == owners.len())
 }
 
 async fn node(world: &World, place: &Place<'_>, address: IpAddr) -> Result<()> {

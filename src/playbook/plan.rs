@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// What a playbook may be for: the world that it begins in. `healthy` and `rehearsal` mend nothing.
-pub const WORLDS: [&str; 3] = ["total-loss", "healthy", "rehearsal"];
+pub const WORLDS: [&str; 4] = ["total-loss", "healthy", "hand-made", "rehearsal"];
 
 /// A playbook whose node sets are bound and whose references are resolved.
 #[derive(Clone)]
