@@ -34,11 +34,13 @@ impl Action for Accept {
         ]
     }
     async fn check(&self, cx: &StepContext<'_>) -> Result<Check> {
-        Ok(match Found::look(cx.world, cx.settings(), &cx.place.run.id).await? {
-            Err(wrong) => Check::Refused(wrong.join("\n")),
-            Ok(found) if found.is_accepted(cx.facts) => Check::Done(found.facts()),
-            Ok(found) => Check::Against(found.text(), found.facts()),
-        })
+        match Found::look(cx.world, cx.settings(), &cx.place.run.id).await? {
+            // An error, and no evidence: no name that is typed makes it right.
+            Err(wrong) => Err(Error::refused(wrong.join("\n"))
+                .remedy("mend what it names, then `relight resume`; nothing was written")),
+            Ok(found) if found.is_accepted(cx.facts) => Ok(Check::Done(found.facts())),
+            Ok(found) => Ok(Check::Against(found.text(), found.facts())),
+        }
     }
     async fn apply(&self, _cx: &StepContext<'_>) -> Result<()> {
         Ok(())
@@ -94,14 +96,19 @@ impl Action for Members {
         let here = |node: &Value, s: &Server| name(node) == s.name || !addresses(node).is_disjoint(&held(s));
         let (ours, mut wrong) = (servers.iter().filter(|s| of.contains(&s.id)).collect::<Vec<_>>(), Vec::new());
         for server in ours.iter().filter(|s| !members.iter().any(|node| here(node, s))) {
-            wrong.push(format!("server {} (id {}) is no node of the cluster that the first one is of", server.name, server.id));
+            wrong.push(format!(
+                "server {} (id {}) is no node of the cluster that the first one is of",
+                server.name, server.id
+            ));
         }
         for node in members.iter().filter(|node| !ours.iter().any(|s| here(node, s))) {
             wrong.push(format!("the cluster has a node {} that is none of these servers", name(node)));
         }
         Ok(match wrong.is_empty() {
             true => Check::Done(Facts::none()),
-            false => Check::Refused(format!("{}: correct `nodes` or the records; nothing was written", wrong.join("; "))),
+            false => {
+                Check::Refused(format!("{}: correct `nodes` or the records; nothing was written", wrong.join("; ")))
+            }
         })
     }
     async fn apply(&self, _cx: &StepContext<'_>) -> Result<()> {
@@ -192,7 +199,9 @@ impl Action for Mark {
     async fn check(&self, cx: &StepContext<'_>) -> Result<Check> {
         let (_, unmarked) = Self::records(cx).await?;
         if let Some(Record { name, content, .. }) = unmarked.iter().find(|r| !cx.facts.accepts_record(&r.id)) {
-            return Ok(Check::Refused(format!("nobody was asked about record {name} {content}: `relight resume` asks")));
+            return Ok(Check::Refused(format!(
+                "nobody was asked about record {name} {content}: `relight resume` asks"
+            )));
         }
         Ok(match unmarked.len() {
             0 => Check::Done(Facts::none()),

@@ -15,19 +15,23 @@ use std::net::IpAddr;
 const COMMENT: usize = 100;
 
 /// A server, and which node it is taken for.
-struct Taken {
-    node: String,
-    server: Server,
-    host_key: String,
+pub(super) struct Taken {
+    /// The configuration's key.
+    pub node: String,
+    /// It.
+    pub server: Server,
+    /// What it shows.
+    pub host_key: String,
     /// What speaks for the host key, in words.
-    known: String,
+    pub known: String,
 }
 
 /// What was found.
 pub struct Found {
-    nodes: Vec<Taken>,
-    pieces: Vec<Piece>,
-    marks: Vec<(Record, String)>,
+    pub(super) nodes: Vec<Taken>,
+    pub(super) pieces: Vec<Piece>,
+    /// Records, and the comment of each.
+    pub(super) marks: Vec<(Record, String)>,
     /// What belongs to it and is left as it is, a line each.
     pub left: Vec<String>,
 }
@@ -60,7 +64,9 @@ fn address(server: &Server) -> String {
 pub(super) fn anothers(labels: &Labels, cluster: &str) -> Option<String> {
     let shown = |key: &str| labels.get(key).map(|value| format!("{key}={value}"));
     let theirs = labels.contains_key(MANAGED_BY) && !world::of_living(labels, cluster);
-    theirs.then(|| [MANAGED_BY, world::CLUSTER, world::MODE].iter().filter_map(|key| shown(key)).collect::<Vec<_>>().join(", "))
+    theirs.then(|| {
+        [MANAGED_BY, world::CLUSTER, world::MODE].iter().filter_map(|key| shown(key)).collect::<Vec<_>>().join(", ")
+    })
 }
 
 /// The servers that the records point at, and what is wrong with them or with the records.
@@ -91,7 +97,8 @@ fn named_servers(settings: &Settings, servers: &[Server], records: &[Record], wr
             ));
         }
         if server.status != ServerStatus::Running {
-            wrong.push(format!("server {name} (id {id}) does not run: power it on, or remove the records that name it"));
+            wrong
+                .push(format!("server {name} (id {id}) does not run: power it on, or remove the records that name it"));
         }
     }
     // A name is no proof: nothing says that such a server is the cluster's, and a rebuild would stumble over it.
@@ -163,7 +170,10 @@ impl Found {
         let (pieces, mut left) = piece::all(world, settings, &servers, &of).await?;
         for piece in &pieces {
             if let Some(whose) = anothers(&piece.labels, cluster) {
-                wrong.push(format!("{} is another's ({whose}): take it off the servers, or give it up there", piece.words));
+                wrong.push(format!(
+                    "{} is another's ({whose}): take it off the servers, or give it up there",
+                    piece.words
+                ));
             }
         }
         left.extend(unlabelled(world, &nodes).await?);
@@ -178,39 +188,15 @@ impl Found {
         })
     }
 
-    /// What would be written, a line each, by id; and each node's host key.
-    pub fn lines(&self) -> Vec<String> {
-        let mut lines = Vec::new();
-        for piece in &self.pieces {
-            lines.push(format!("{}: {}", piece.words, piece.written()));
-            if let Some(node) = self.nodes.iter().find(|n| piece.kind == "server" && piece.id == n.server.id) {
-                let print = world::fingerprint(&node.host_key).unwrap_or_default();
-                lines.push(format!("  host key of {}: {print}, {}", node.server.name, node.known));
-            }
-        }
-        for (Record { name, kind, content, id, .. }, comment) in &self.marks {
-            lines.push(format!("record {name} {kind} {content} (id {id}): comment \"{comment}\""));
-        }
-        lines
-    }
-
-    /// All of it in words, the same for the same world.
-    pub fn text(&self) -> String {
-        let mut lines = vec!["will be written, and nothing else:".to_owned()];
-        lines.extend(self.lines().iter().map(|line| format!("  {line}")));
-        lines.push("  into the run's secrets here: the K3s token and the admin kubeconfig, read from the first node".to_owned());
-        lines.extend(self.left.iter().map(|line| format!("left as it is: {line}")));
-        lines.join("\n")
-    }
-
     /// What stands once a person has accepted it.
     pub(super) fn facts(&self) -> Facts {
         let mut facts = Facts::none().with(FactKind::Login, super::OWN);
         for Taken { node, server, host_key, .. } in &self.nodes {
-            facts = facts
-                .of(FactKind::ServerId, node, server.id)
-                .of(FactKind::NodeAddress, node, address(server))
-                .of(FactKind::HostKey, node, host_key);
+            facts = facts.of(FactKind::ServerId, node, server.id).of(FactKind::NodeAddress, node, address(server)).of(
+                FactKind::HostKey,
+                node,
+                host_key,
+            );
         }
         let free = self.pieces.iter().filter(|piece| !piece.labels.contains_key(MANAGED_BY));
         let things: Vec<String> = free.map(|piece| format!("{} {}", piece.kind, piece.id)).collect();
@@ -229,11 +215,6 @@ impl Found {
             && free.into_iter().all(|piece| facts.accepts(piece.kind, piece.id))
             && self.marks.iter().all(|(record, _)| facts.accepts_record(&record.id))
     }
-
-    /// How many servers there are.
-    pub fn servers(&self) -> usize {
-        self.nodes.len()
-    }
 }
 
 /// Networks and placement groups, which cost nothing and are not named by the configuration.
@@ -241,10 +222,16 @@ async fn unlabelled(world: &World, nodes: &[Taken]) -> Result<Vec<String>> {
     let mut lines = Vec::new();
     for kind in [ThingKind::Network, ThingKind::PlacementGroup] {
         let used = |id: i64| {
-            let of = |s: &Server| s.placement_group == Some(id) || s.private_ips.iter().any(|(network, _)| *network == id);
+            let of =
+                |s: &Server| s.placement_group == Some(id) || s.private_ips.iter().any(|(network, _)| *network == id);
             nodes.iter().any(|n| of(&n.server))
         };
-        let things = world.cloud.things(kind, "").await?.into_iter().filter(|t| used(t.id) && !t.labels.contains_key(MANAGED_BY));
+        let things = world
+            .cloud
+            .things(kind, "")
+            .await?
+            .into_iter()
+            .filter(|t| used(t.id) && !t.labels.contains_key(MANAGED_BY));
         lines.extend(things.map(|t| format!("{} {} (id {})", kind.word().replace('_', " "), t.name, t.id)));
     }
     Ok(lines)

@@ -15,6 +15,7 @@ mod fact;
 mod fence;
 mod firewall_peers;
 mod found;
+mod found_text;
 mod going;
 mod host_key;
 mod inventory;

@@ -32,14 +32,6 @@ impl Piece {
         labels.extend(self.wanted.clone());
         labels
     }
-    /// What would be written to it.
-    pub fn written(&self) -> String {
-        let missing: Vec<String> = self.missing().iter().map(|(key, value)| format!("{key}={value}")).collect();
-        match missing.is_empty() {
-            true => "is labelled already".to_owned(),
-            false => format!("labels {}", missing.join(", ")),
-        }
-    }
 }
 
 /// The labels of everything that is taken over, and of a server those of its node and host key.

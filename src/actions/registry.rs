@@ -5,8 +5,8 @@ use super::rank::Part;
 use super::rollout::Until;
 use super::verify::Which;
 use super::{
-    adopt, apart, cluster_node, cost, dns, dns_undo, fence, firewall_peers, inventory, k3s, manifests, node, old, preflight,
-    rollout, server, stock, teardown, teardown_live, thing, token, verify, Action,
+    adopt, apart, cluster_node, cost, dns, dns_undo, fence, firewall_peers, inventory, k3s, manifests, node, old,
+    preflight, rollout, server, stock, teardown, teardown_live, thing, token, verify, Action,
 };
 use crate::config::known;
 use crate::world::ThingKind;

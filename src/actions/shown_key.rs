@@ -3,6 +3,9 @@
 use super::found::reached;
 use crate::world::{fingerprint, fingerprint_label, KnownHostKeys, Result, Server, World, HOST_KEY};
 
+/// How a key is told that nothing speaks for.
+pub(super) const UNKNOWN: &str = "NOT in your known hosts";
+
 /// A host key that nothing speaks against.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Shown {
@@ -15,7 +18,9 @@ pub(super) struct Shown {
 /// Looks at a server's host key. The inner error is why it must not be taken.
 pub(super) async fn look(world: &World, server: &Server) -> Result<std::result::Result<Shown, String>> {
     let (name, id) = (&server.name, server.id);
-    let Some(address) = reached(server) else { return Ok(Err(format!("server {name} (id {id}) has no public address"))) };
+    let Some(address) = reached(server) else {
+        return Ok(Err(format!("server {name} (id {id}) has no public address")));
+    };
     let Some(public) = world.shell.seen_host_key(address).await? else {
         return Ok(Err(format!(
             "server {name} (id {id}) shows no ed25519 host key at {address}: see that sshd runs and that its firewalls let this \
@@ -24,9 +29,9 @@ pub(super) async fn look(world: &World, server: &Server) -> Result<std::result::
     };
     let known = world.shell.known_host_keys(address).await?;
     let label = server.labels.get(HOST_KEY).map(String::as_str);
-    Ok(judged(&public, label, &known)?.map(|known| Shown { public, known }).map_err(|why| {
-        format!("server {name} (id {id}) at {address}: {why}")
-    }))
+    Ok(judged(&public, label, &known)?
+        .map(|known| Shown { public, known })
+        .map_err(|why| format!("server {name} (id {id}) at {address}: {why}")))
 }
 
 fn kind(key: &str) -> &str {
@@ -37,7 +42,9 @@ fn kind(key: &str) -> &str {
 fn judged(shown: &str, label: Option<&str>, known: &KnownHostKeys) -> Result<std::result::Result<String, String>> {
     let print = fingerprint(shown)?;
     if known.revoked.iter().any(|key| key == shown) {
-        return Ok(Err(format!("its host key {print} is revoked in your known hosts: whoever answers there is not to be trusted")));
+        return Ok(Err(format!(
+            "its host key {print} is revoked in your known hosts: whoever answers there is not to be trusted"
+        )));
     }
     let same_kind: Vec<&String> = known.here.iter().filter(|key| kind(key) == kind(shown)).collect();
     if let Some(other) = same_kind.first().filter(|_| !same_kind.iter().any(|key| *key == shown)) {
@@ -65,9 +72,9 @@ fn judged(shown: &str, label: Option<&str>, known: &KnownHostKeys) -> Result<std
             "in your known hosts under another name".to_owned()
         }
         (true, None) if !known.here.is_empty() => {
-            "NOT in your known hosts, which know this server by keys of another kind alone: compare it on its console".to_owned()
+            format!("{UNKNOWN}, which know this server by keys of another kind alone")
         }
-        (true, None) => "NOT in your known hosts: compare it on its console".to_owned(),
+        (true, None) => UNKNOWN.to_owned(),
     }))
 }
 
@@ -93,7 +100,7 @@ mod tests {
             (known(&[&other, &shown], &[], &[]), None, Ok("the same as")),
             (known(&[], &[&shown], &[]), None, Ok("under another name")),
             (known(&[&ecdsa], &[], &[]), None, Ok("of another kind alone")),
-            (known(&[], &[&other], &[]), None, Ok("NOT in your known hosts: compare")),
+            (known(&[], &[&other], &[]), None, Ok(UNKNOWN)),
             (known(&[], &[], &[]), Some(label.as_str()), Ok("as its label says")),
             (known(&[&other], &[&shown], &[]), None, Err("somebody else answers")),
             (known(&[&other], &[], &[]), Some(label.as_str()), Err("somebody else answers")),

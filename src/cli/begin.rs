@@ -228,12 +228,7 @@ async fn start(
 
 /// The typed gates, and the evidence, that the question before the run has answered, where exactly that was shown and the name
 /// typed: nobody is asked the same twice.
-fn answered_already(
-    prepared: &Prepared,
-    plan: &[StepRecord],
-    purpose: &Purpose,
-    shown: &str,
-) -> Vec<(String, String)> {
+fn answered_already(prepared: &Prepared, plan: &[StepRecord], purpose: &Purpose, shown: &str) -> Vec<(String, String)> {
     if purpose.adopts {
         let evidence = prepared.plan.steps.iter().filter(|step| step.evidence);
         return evidence.map(|step| (step.id.clone(), shown.to_owned())).collect();

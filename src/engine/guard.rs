@@ -4,8 +4,8 @@
 
 use crate::actions::{Facts, Mode, Place};
 use crate::world::{
-    expired, of_cluster, of_living, of_run, rehearsal_of, Error, Labels, Permit, Result, Server, Target, ThingKind, World,
-    MANAGED_BY,
+    expired, of_cluster, of_living, of_run, rehearsal_of, Error, Labels, Permit, Result, Server, Target, ThingKind,
+    World, MANAGED_BY,
 };
 use std::net::IpAddr;
 use std::time::Duration;

@@ -10,8 +10,8 @@ use relight::playbook::{Binding, Plan, Source};
 use relight::sandbox::doors::direct::{
     DirectFiles, GeneratedSecrets, Keep, Outside, Sandbox, ScriptedPerson, Tripwire,
 };
-use relight::sandbox::model::{lock, Caller, Loss, Model, RecordChange, Start, ThingState};
-use relight::world::{millis, Clock, Labels, Person, SecretSource, World, CLUSTER, MANAGED_BY};
+use relight::sandbox::model::{lock, Caller, Entry, Filter, Loss, Model, RecordChange, Start, ThingState};
+use relight::world::{millis, Clock, Labels, Person, SecretSource, ThingKind, World, CLUSTER, MANAGED_BY};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -102,6 +102,8 @@ pub struct Life {
     pub between: Between,
     /// What was not the cluster's before, in full.
     pub foreign: BTreeSet<String>,
+    /// Ids of what carries no label and is the cluster's all the same, once a person has accepted it: it may be labelled.
+    pub by_hand: BTreeSet<i64>,
 }
 
 /// Something that changes what a process sees of the outside.
@@ -174,6 +176,27 @@ impl Life {
         }
     }
 
+    /// An adoption of the living cluster, which was made by hand.
+    pub fn hand_made() -> Self {
+        Self::hand_made_with(settings())
+    }
+
+    /// The same with other settings.
+    pub fn hand_made_with(settings: Settings) -> Self {
+        let mut model = Model::empty_world(&settings, &Start::default());
+        model.place_hand_made(&settings);
+        let (now, caller, all) = (model.now(), Caller::token(Start::default().cloud_token), Filter::labels(""));
+        let servers = model.servers(now, &caller, &all).result.unwrap().into_iter().map(|s| s.id);
+        let addresses = model.primary_ips(now, &caller, &all).result.unwrap().into_iter().map(|ip| ip.id);
+        let firewalls = model.things(now, &caller, ThingKind::Firewall, &all).result.unwrap().into_iter().map(|t| t.id);
+        let by_hand = servers.chain(addresses).chain(firewalls).collect();
+        let mut life = Self::around(model, settings);
+        life.foreign.retain(|thing| !thing.contains("\"firewall-1\""));
+        // Nodes register.
+        life.pass(AT_REST);
+        Self { plan: plan(&life.settings, "adopt"), by_hand, ..life }
+    }
+
     /// A run on this outside.
     pub fn around(mut model: Model, settings: Settings) -> Self {
         let start = Start::default();
@@ -189,6 +212,7 @@ impl Life {
             often: 1,
             between: Arc::new(|world| world),
             foreign,
+            by_hand: BTreeSet::new(),
             settings,
         }
     }
@@ -320,7 +344,9 @@ impl Life {
         let now = model.foreign(&self.settings.cluster, &crate::life::settings().dns.hosts);
         broken.extend(self.foreign.difference(&now).map(|thing| format!("not as it was: {thing}")));
         let foreign = model.ledger.foreign_touched(&self.settings.cluster, &self.settings.dns.hosts);
-        broken.extend(foreign.iter().map(|e| format!("foreign: {} {}", e.op, e.target)));
+        let adopted = |e: &&&Entry| e.op.ends_with(".update") && e.id.is_some_and(|id| self.by_hand.contains(&id));
+        let foreign = foreign.iter().filter(|e| !adopted(e));
+        broken.extend(foreign.map(|e| format!("foreign: {} {}", e.op, e.target)));
         broken
             .extend(model.ledger.strangers.iter().map(|s| format!("stranger: {} {} {}", s.op, s.named_by, s.address)));
         broken.extend(model.ledger.broken.clone());

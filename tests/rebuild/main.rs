@@ -12,6 +12,7 @@
 )]
 
 mod addresses;
+mod adopt;
 mod by_hand;
 mod cloudflare_down;
 mod fail_each_step;

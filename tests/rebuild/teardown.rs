@@ -15,7 +15,7 @@ use std::time::Duration;
 const REST: Duration = Duration::from_secs(900);
 
 /// A run of its own, with another disk, on the same outside.
-fn then(life: &Life, id: &str, what: TakenDown) -> Life {
+pub fn then(life: &Life, id: &str, what: TakenDown) -> Life {
     let (playbook, mode) = match what {
         TakenDown::Rehearsals(_) => ("teardown", Mode::Rehearsal),
         TakenDown::Expired(_) => ("sweep", Mode::Rehearsal),
@@ -34,6 +34,7 @@ fn then(life: &Life, id: &str, what: TakenDown) -> Life {
         often: 1,
         between: life.between.clone(),
         foreign: life.foreign.clone(),
+        by_hand: life.by_hand.clone(),
         settings,
     }
 }

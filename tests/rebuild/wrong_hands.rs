@@ -1,5 +1,7 @@
 //! An operator's mistake is stopped before the first effect, and told with what to do about it.
 
+mod adopting;
+
 use crate::life::{settings, Life};
 use async_trait::async_trait;
 use relight::actions::{Mode, RunId};

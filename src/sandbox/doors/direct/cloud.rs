@@ -280,8 +280,9 @@ impl Cloud for DirectCloud {
     }
     async fn label_primary_ip(&self, permit: &Permit, id: i64, labels: &Labels) -> Result<()> {
         permit.covers_labels("primary_ip", id)?;
-        let act =
-            |model: &mut Model, now, caller: &Caller| model.update_primary_ip(now, caller, id, None, Some(labels), None);
+        let act = |model: &mut Model, now, caller: &Caller| {
+            model.update_primary_ip(now, caller, id, None, Some(labels), None)
+        };
         self.change(permit, permit.target(), &format!("label primary IP {id}"), act).await.map(|_| ())
     }
     async fn delete_primary_ip(&self, permit: &Permit, id: i64) -> Result<()> {

@@ -49,9 +49,7 @@ async fn change(State(door): State<HetznerDoor>, call: Call, Path(id): Path<i64>
     let shape = door.shape();
     door.ask(
         &call,
-        |model, now, caller| {
-            model.update_primary_ip(now, caller, id, name.as_deref(), labels.as_ref(), auto_delete)
-        },
+        |model, now, caller| model.update_primary_ip(now, caller, id, name.as_deref(), labels.as_ref(), auto_delete),
         |model, ip| Shown::ok(json!({ "primary_ip": show::primary_ip(model, shape, &ip) })),
     )
 }
