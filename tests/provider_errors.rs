@@ -100,6 +100,7 @@ fn decent(error: &Error, class: Class) {
 async fn each_refusal_of_a_create_is_classed_by_what_is_to_be_done() {
     let faults = [
         (FaultKind::SoldOut, Class::Branch, "resource_unavailable"),
+        (FaultKind::NotSoldThere, Class::Branch, "invalid_input"),
         (FaultKind::Quota, Class::Fatal, "resource_limit_exceeded"),
         (FaultKind::Locked, Class::Transient, "locked"),
         (FaultKind::TooMany(Duration::from_secs(7)), Class::Transient, "rate_limit_exceeded"),

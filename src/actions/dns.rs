@@ -13,6 +13,9 @@ use std::fmt::Write;
 /// Where the records as they were before the run's first change are kept, for an undo.
 pub(super) const BEFORE: &str = "dns-before.json";
 
+/// The code of the error by which a step's node is lost.
+const LOST: &str = "node_lost";
+
 /// Puts the step's node into every name. Records of addresses that are not this run's nodes are changed in place, or removed
 /// in the same transaction; so a name is never empty and never points at a stranger.
 pub(super) struct Point;
@@ -31,9 +34,16 @@ impl Point {
         let zone = zone(cx).await?;
         let earlier = cx.world.dns.records(&zone, &dns.hosts).await?;
         let this = cx.facts.address(FactKind::NodeAddress, &cx.node()?.key)?.to_string();
-        let servers =
-            cx.world.cloud.servers(&crate::world::selector(&cx.settings().cluster, Some(&cx.place.run.id))).await?;
-        let living: BTreeSet<String> = servers.iter().filter_map(|s| s.public_ip.map(|ip| ip.to_string())).collect();
+        let living = living(cx).await?;
+        // Known from a look that may be minutes old, where Cloudflare did not answer. What is nobody's now is somebody's soon.
+        if !living.contains(&this) {
+            let node = node_name(&cx.place);
+            return Err(Error::transient(format!(
+                "{node} is lost: no server of this run has the address {this} any more"
+            ))
+            .remedy("`relight resume` makes the server again")
+            .code(LOST));
+        }
         let mut batch = Batch::default();
         for host in &dns.hosts {
             let wanted = Self::wanted(cx, host, &this);
@@ -121,13 +131,23 @@ pub(super) async fn change(permit: &Permit, cx: &StepContext<'_>, zone: &Zone, b
     }
 }
 
-/// The exact records wanted, so that a person can make them by hand when Cloudflare's API is down.
-fn by_hand(cx: &StepContext<'_>) -> String {
-    let dns = &cx.settings().dns;
+/// The addresses of this run's servers.
+async fn living(cx: &StepContext<'_>) -> Result<BTreeSet<String>> {
+    let of_run = crate::world::selector(&cx.settings().cluster, Some(&cx.place.run.id));
+    let servers = cx.world.cloud.servers(&of_run).await?;
+    Ok(servers.iter().filter_map(|s| s.public_ip.map(|ip| ip.to_string())).collect())
+}
+
+/// The exact records wanted, so that a person can make them by hand when Cloudflare's API is down. Where the cloud answers, of
+/// servers that are still there.
+async fn by_hand(cx: &StepContext<'_>) -> String {
+    let (dns, living) = (&cx.settings().dns, living(cx).await.ok());
     let mut text = String::from("records wanted:");
     for host in &dns.hosts {
         for node in &cx.settings().nodes {
-            if let Some(address) = cx.facts.find(FactKind::NodeAddress, Some(&node.key)) {
+            let address = cx.facts.find(FactKind::NodeAddress, Some(&node.key));
+            let lost = |address: &str| living.as_ref().is_some_and(|living| !living.contains(address));
+            if let Some(address) = address.filter(|address| !lost(address)) {
                 let _ = write!(text, " {host} A {address} {};", if dns.proxied { "proxied" } else { "not proxied" });
             }
         }
@@ -135,8 +155,11 @@ fn by_hand(cx: &StepContext<'_>) -> String {
     text
 }
 
-fn with_records(cx: &StepContext<'_>, error: Error) -> Error {
-    Error { what: format!("{}; {}", error.what, by_hand(cx)), ..error }
+async fn with_records(cx: &StepContext<'_>, error: Error) -> Error {
+    match error.is(LOST) {
+        true => error,
+        false => Error { what: format!("{}; {}", error.what, by_hand(cx).await), ..error },
+    }
 }
 
 #[async_trait]
@@ -158,7 +181,10 @@ impl Action for Point {
         if cx.settings().dns.hosts.is_empty() {
             return Ok(Check::Done(Facts::none()));
         }
-        let difference = Self::difference(cx).await.map_err(|error| with_records(cx, error))?;
+        let difference = match Self::difference(cx).await {
+            Ok(difference) => difference,
+            Err(error) => return Err(with_records(cx, error).await),
+        };
         if difference.batch.is_empty() {
             return Ok(Check::Done(Facts::none()));
         }
@@ -168,14 +194,19 @@ impl Action for Point {
         Ok(Check::Needed(format!("records to be {}", words.join(", "))))
     }
     async fn apply(&self, cx: &StepContext<'_>) -> Result<()> {
-        let difference = Self::difference(cx).await.map_err(|error| with_records(cx, error))?;
+        let difference = match Self::difference(cx).await {
+            Ok(difference) => difference,
+            Err(error) => return Err(with_records(cx, error).await),
+        };
         if difference.batch.is_empty() {
             return Ok(());
         }
         save(cx, &difference.earlier).await?;
         let target = Target::Dns { zone: difference.zone.name.clone(), names: difference.names };
         let permit = cx.effects.permit(target, &self.describe(&cx.place)).await?;
-        let changed = change(&permit, cx, &difference.zone, &difference.batch).await;
-        changed.map_err(|error| with_records(cx, error))
+        match change(&permit, cx, &difference.zone, &difference.batch).await {
+            Ok(()) => Ok(()),
+            Err(error) => Err(with_records(cx, error).await),
+        }
     }
 }

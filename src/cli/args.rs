@@ -114,7 +114,7 @@ pub enum Command {
     },
     /// Show what a playbook would do, offline.
     Plan {
-        /// `rebuild`.
+        /// Its name.
         #[arg(default_value = "rebuild")]
         playbook: String,
         /// Also look at the world: what is done already, and what is not.

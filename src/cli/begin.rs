@@ -185,8 +185,8 @@ async fn shown(
         text = format!("{text}\n{}", spares::expired_text(global, environment, settings).await);
         return Ok(text);
     }
-    let past = runs::all(&global.state, &[look.kind], &settings.cluster)?;
-    let standing = proofs::standing(global, settings, &past, look.kind);
+    let past = runs::glimpses(&global.state, &[look.kind], &settings.cluster)?;
+    let standing = proofs::standing(global, settings, &past, look.kind)?;
     let unproven = report::unproven_text(&standing, commands::rehearsal_price(look, settings).await);
     Ok([Some(text), unproven].into_iter().flatten().collect::<Vec<_>>().join("\n"))
 }
@@ -216,7 +216,7 @@ async fn start(
         settings: prepared.settings.record(),
         forecast_seconds: prepared.plan.forecast().as_secs_f64(),
         wall_at: world::millis(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default()),
-        digests: digests::of(prepared),
+        digests: digests::of(&global.state, prepared),
         left_out: digests::left_out(global, prepared, id.mode),
     };
     journal.append(Event::RunStarted(Box::new(first))).await?;

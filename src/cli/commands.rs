@@ -1,6 +1,6 @@
 //! The commands that look at files alone: `plan`, `schema`, `completions`, `status`.
 
-use super::args::{Cli, Global};
+use super::args::Global;
 use super::begin::locked_directory;
 use super::drawing::{columns, fitted};
 use super::drive::title;
@@ -9,14 +9,13 @@ use super::prepare::{self, Prepared};
 use super::retold::retold;
 use super::say::{out, say};
 use super::worlds::Environment;
-use super::{history, proofs, runs, spares};
+use super::{history, proofs, runs, spares, usage};
 use crate::actions::{Mode, RunId};
 use crate::config::{self, Settings};
 use crate::engine::{step_records, StepRecord};
 use crate::playbook::{Gate, Step};
 use crate::report::{self, PlanLine};
 use crate::world::{Amount, PriceList, World, WorldKind};
-use clap::CommandFactory;
 use dialoguer::console::Term;
 use serde_json::json;
 
@@ -126,16 +125,16 @@ pub fn schema() {
 /// `relight completions`.
 pub fn completions(shell: clap_complete::Shell) {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "relight", &mut script);
+    clap_complete::generate(shell, &mut usage::command(), "relight", &mut script);
     out(&String::from_utf8_lossy(&script));
 }
 
 /// `relight status`: the last run, or the named one, and what is proven of the cluster.
 pub async fn status(global: &Global, environment: &Environment, named: Option<&str>) -> Result<(), Stop> {
     let settings = prepare::settings(global)?;
-    proofs::leftovers(global, &settings).await?;
-    let mut all = runs::all(&global.state, &kinds(global), &settings.cluster)?;
-    let standings = proofs::standings(global, &settings, &all);
+    let mut all = runs::glimpses(&global.state, &kinds(global), &settings.cluster)?;
+    proofs::leftovers(&all).await?;
+    let standings = proofs::standings(global, &settings, &all)?;
     let mut proven: String = standings.iter().map(|s| report::proven_text(s, &settings.cluster)).collect();
     let expired = spares::expired(global, environment, &settings).await;
     proven.push_str(&spares::text(&expired));
@@ -143,6 +142,7 @@ pub async fn status(global: &Global, environment: &Environment, named: Option<&s
         Some(id) => all.into_iter().find(|run| run.id == id),
         None => all.pop(),
     };
+    let run = run.as_ref().map(runs::Glimpse::read).transpose()?.flatten();
     if let (None, Some(id)) = (&run, named) {
         return Err(Stop::usage(format!("there is no run {id}"), "`relight status` shows the last one"));
     }

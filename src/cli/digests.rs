@@ -1,32 +1,31 @@
 //! What a run is made of, by digests: so that a proof says of what, and `relight status` what has changed since.
 
 use super::args::Global;
+use super::binary;
 use super::prepare::{self, Prepared};
 use crate::actions::Mode;
 use crate::config::Settings;
 use crate::world::sha256_hex;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read;
 use std::path::Path;
-use std::sync::OnceLock;
-
-/// How much of the binary is in memory at once.
-const PIECE: usize = 64 * 1024;
 
 /// The digests for the journal's first record. What cannot be read has none: the run's own steps will say so.
-pub fn of(prepared: &Prepared) -> BTreeMap<String, String> {
+pub fn of(state: &Path, prepared: &Prepared) -> BTreeMap<String, String> {
     let settings = &prepared.settings;
-    let mut all: BTreeMap<String, String> = BTreeMap::new();
-    all.extend(binary().map(|digest| ("binary".to_owned(), digest)));
+    let mut all = files(prepared);
+    all.extend(binary::digest(state).map(|digest| ("binary".to_owned(), digest)));
     all.insert("configuration".to_owned(), sha256_hex(configuration(&settings.record()).to_string().as_bytes()));
-    all.insert("playbook".to_owned(), prepared.plan.digest.clone());
-    for (name, text) in &prepared.scripts {
-        all.insert(format!("script {name}"), sha256_hex(text.as_bytes()));
-    }
-    all.extend(manifests(settings));
     all.insert("k3s".to_owned(), k3s(settings));
+    all
+}
+
+/// The digests of the playbook, the scripts and the manifests.
+pub fn files(prepared: &Prepared) -> BTreeMap<String, String> {
+    let scripts = prepared.scripts.iter().map(|(name, text)| (format!("script {name}"), sha256_hex(text.as_bytes())));
+    let mut all: BTreeMap<String, String> = scripts.collect();
+    all.insert("playbook".to_owned(), prepared.plan.digest.clone());
+    all.extend(manifests(&prepared.settings));
     all
 }
 
@@ -39,23 +38,6 @@ pub fn configuration(record: &Value) -> Value {
         all.remove("taken_down");
     }
     record
-}
-
-/// The SHA-256 of this very binary, read once. By the kernel's link where there is one: it still leads to the running
-/// binary when a newer one has taken its name.
-fn binary() -> Option<String> {
-    static DIGEST: OnceLock<Option<String>> = OnceLock::new();
-    let read = || {
-        let file = std::fs::File::open("/proc/self/exe").or_else(|_| std::fs::File::open(std::env::current_exe()?));
-        let (mut file, mut sum, mut piece) = (file.ok()?, Sha256::new(), vec![0; PIECE]);
-        loop {
-            match file.read(&mut piece).ok()? {
-                0 => return Some(hex::encode(sum.finalize())),
-                length => sum.update(piece.get(..length)?),
-            }
-        }
-    };
-    DIGEST.get_or_init(read).clone()
 }
 
 /// Each file of manifests as it is written, by its path below the configuration.
@@ -103,7 +85,8 @@ mod tests {
     fn everything_that_a_run_is_made_of_has_a_digest_by_its_name() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let prepared = prepared(&root.join("relight.yaml"));
-        let all = of(&prepared);
+        let home = tempfile::tempdir().unwrap();
+        let all = of(home.path(), &prepared);
         let binary = sha256_hex(&std::fs::read(std::env::current_exe().unwrap()).unwrap());
         let manifest = sha256_hex(&std::fs::read(root.join("manifests/api.yaml")).unwrap());
         let has = |name: &str, digest: &str| assert_eq!(all.get(name).map(String::as_str), Some(digest), "{name}");

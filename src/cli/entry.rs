@@ -4,9 +4,9 @@ use super::args::{Cli, Command, DnsCommand};
 use super::begin::{self, Purpose};
 use super::exit::{Exit, Stop};
 use super::worlds::Environment;
-use super::{adopting, commands, kubectl, prompts, resume, retold, sandbox, taking_down, undo};
+use super::{adopting, commands, kubectl, prompts, resume, retold, sandbox, taking_down, undo, usage};
 use crate::world::Secret;
-use clap::Parser;
+use clap::FromArgMatches;
 use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 
@@ -63,7 +63,8 @@ pub fn take_environment() -> Environment {
 
 /// Runs the command of the command line. Ends with a code of the table in [`Exit`], or with kubectl's own.
 pub fn run(environment: &Environment) -> Result<u8, Stop> {
-    let cli = match Cli::try_parse() {
+    let read = usage::command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match read {
         Ok(cli) => cli,
         Err(error) => {
             let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };

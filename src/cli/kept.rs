@@ -67,11 +67,12 @@ pub async fn at_the_end(files: &dyn crate::world::Files, settings: &Settings, te
 
 /// Does what a kill at a run's very end left undone: makes proofs, and encrypts what lies plain of runs that had succeeded.
 pub async fn leftovers(global: &Global, settings: &Settings) -> Result<(), Stop> {
-    super::proofs::leftovers(global, settings).await?;
+    let kinds = super::commands::kinds(global);
+    super::proofs::leftovers(&runs::glimpses(&global.state, &kinds, &settings.cluster)?).await?;
     if settings.recipients.is_empty() {
         return Ok(());
     }
-    for run in runs::all(&global.state, &super::commands::kinds(global), &settings.cluster)? {
+    for run in runs::all(&global.state, &kinds, &settings.cluster)? {
         // A broken journal remembers no success.
         if !run.state.succeeded() || !run.directory.join("secrets").is_dir() {
             continue;

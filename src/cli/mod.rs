@@ -8,6 +8,7 @@
 mod adopting;
 mod args;
 mod begin;
+mod binary;
 mod card;
 mod commands;
 mod control;
@@ -38,6 +39,7 @@ mod sources;
 mod spares;
 mod taking_down;
 mod undo;
+mod usage;
 mod validate;
 mod worlds;
 

@@ -9,9 +9,6 @@ use crate::playbook::{self, Binding, Plan, Source, SourceFile};
 use crate::world::Random;
 use std::fmt::Display;
 
-/// What playbooks are `for` that only a rehearsal runs.
-const REHEARSAL: &str = "rehearsal";
-
 /// Everything that a run needs to know before it looks at the outside.
 pub struct Prepared {
     /// The cluster.
@@ -119,7 +116,7 @@ fn with(global: &Global, playbook: &str, mode: Mode, settings: Settings) -> Resu
 /// The same in the mode that the playbook is for: one for rehearsals is never shown with production's names.
 pub fn as_it_would_run(global: &Global, playbook: &str) -> Result<(Prepared, Mode), Stop> {
     let live = prepare_for(global, playbook, Mode::Live, takes_down(playbook))?;
-    if live.plan.mends != REHEARSAL {
+    if !live.plan.is_of_rehearsals() {
         return Ok((live, Mode::Live));
     }
     Ok((prepare_for(global, playbook, Mode::Rehearsal, takes_down(playbook))?, Mode::Rehearsal))

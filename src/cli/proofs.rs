@@ -5,7 +5,7 @@ use super::card;
 use super::digests;
 use super::exit::Stop;
 use super::prepare::{self, Prepared};
-use super::runs::{self, KeptRun};
+use super::runs::{Glimpse, KeptRun};
 use super::worlds;
 use crate::actions::{Mode, RunId};
 use crate::config::{self, Settings};
@@ -48,12 +48,12 @@ async fn write(files: &dyn Files, proof: &Proof) -> Result<(), Stop> {
 
 /// Makes the proofs that a kill between a run's last record and its proof left unmade, and anew what was made of a shorter
 /// journal.
-pub async fn leftovers(global: &Global, settings: &Settings) -> Result<(), Stop> {
-    for run in runs::all(&global.state, &super::commands::kinds(global), &settings.cluster)? {
-        let Some(proof) = proof_of(&run) else { continue };
-        if kept(&run).is_some_and(|kept| kept.journal == proof.journal) {
+pub async fn leftovers(runs: &[Glimpse]) -> Result<(), Stop> {
+    for run in runs.iter().filter(|run| run.rehearsal) {
+        if kept(run).is_some() {
             continue;
         }
+        let Some(proof) = run.read()?.as_ref().and_then(proof_of) else { continue };
         let place = run.directory.display();
         let Ok(files) = RunFiles::open(&run.directory) else { continue };
         // A proof is no reason to stop whoever came to recover a cluster.
@@ -65,34 +65,46 @@ pub async fn leftovers(global: &Global, settings: &Settings) -> Result<(), Stop>
     Ok(())
 }
 
-/// The proof beside the journal, where there is one that this version can read.
-fn kept(run: &KeptRun) -> Option<Proof> {
+/// The proof beside the journal, where there is one that this version can read, of this very journal.
+fn kept(run: &Glimpse) -> Option<Proof> {
     let bytes = std::fs::read(run.directory.join(PROOF)).ok()?;
-    serde_json::from_slice(&bytes).ok()
+    serde_json::from_slice(&bytes)
+        .ok()
+        .filter(|proof: &Proof| (proof.journal.records, &proof.journal.head) == (run.lines, &run.head))
 }
 
 fn proof_of(run: &KeptRun) -> Option<Proof> {
     report::proof(run.events.iter().map(|r| (r.at, &r.event)), &run.head)
 }
 
-/// How the cluster stands in a world, by the journals of its rehearsals.
-pub fn standing(global: &Global, settings: &Settings, runs: &[KeptRun], world: WorldKind) -> Standing {
-    let proofs: Vec<Proof> = runs.iter().filter(|run| run.world == world).filter_map(proof_of).collect();
+/// How the cluster stands in a world, by the journals of its rehearsals. None is looked at that is older than the last proof.
+pub fn standing(global: &Global, settings: &Settings, runs: &[Glimpse], world: WorldKind) -> Result<Standing, Stop> {
+    let mut proofs = Vec::new();
+    for run in runs.iter().rev().filter(|run| run.world == world && run.rehearsal) {
+        proofs.extend(run.read()?.as_ref().and_then(proof_of));
+        if proofs.last().is_some_and(|proof| proof.proven) {
+            break;
+        }
+    }
+    proofs.reverse();
     let today = |proof: &Proof| {
-        let run = runs.iter().find(|run| run.id == proof.run);
-        let record = run.map(|run| run.state.settings.clone()).unwrap_or_default();
+        let read = |run: &Glimpse| run.read().ok().flatten().map(|run| run.state.settings);
+        let record = runs.iter().find(|run| run.id == proof.run).and_then(read).unwrap_or_default();
         today(global, proof, &record).map_err(|stop| first_line(&stop.to_string()))
     };
-    Standing::of(world.word(), &proofs, now(global, settings, world), today)
+    Ok(Standing::of(world.word(), &proofs, now(global, settings, world), today))
 }
 
 /// The standings that matter to whoever looks: the real world's, and the sandbox's where something was shown there.
-pub fn standings(global: &Global, settings: &Settings, runs: &[KeptRun]) -> Vec<Standing> {
-    let all = super::commands::kinds(global).into_iter().map(|world| (world, standing(global, settings, runs, world)));
-    let wanted = |(world, standing): &(WorldKind, Standing)| {
-        *world == WorldKind::Real || global.sandbox || standing.proof.is_some() || standing.failed.is_some()
-    };
-    all.filter(wanted).map(|(_, standing)| standing).collect()
+pub fn standings(global: &Global, settings: &Settings, runs: &[Glimpse]) -> Result<Vec<Standing>, Stop> {
+    let mut all = Vec::new();
+    for world in super::commands::kinds(global) {
+        let standing = standing(global, settings, runs, world)?;
+        if world == WorldKind::Real || global.sandbox || standing.proof.is_some() || standing.failed.is_some() {
+            all.push(standing);
+        }
+    }
+    Ok(all)
 }
 
 /// What the same rehearsal would be now; an error where the configuration no longer allows one.
@@ -104,7 +116,7 @@ fn today(global: &Global, proof: &Proof, record: &serde_json::Value) -> Result<T
     let path = |line: &String| line.split_once(": ").map_or(line.as_str(), |(path, _)| path).to_owned();
     Ok(Today {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        digests: digests::of(&prepared),
+        digests: digests::of(&global.state, &prepared),
         settings: config::differences(&then, &now).iter().map(path).collect(),
         rehearsed: step_records(&prepared.plan, &prepared.settings, &run, &prepared.scripts),
         live: live.steps.into_iter().map(|step| step.id).collect(),

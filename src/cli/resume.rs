@@ -79,7 +79,7 @@ async fn go_on(
         version: env!("CARGO_PKG_VERSION").to_owned(),
         finished: memory.finished.len(),
         unknown: memory.open.iter().cloned().collect(),
-        digests: super::digests::of(prepared),
+        digests: super::digests::of(&global.state, prepared),
     };
     eprintln!("{}", fitted(&found(&memory), &Term::stderr()));
     journal.append(resumed).await?;
@@ -160,13 +160,12 @@ fn changes(prepared: &Prepared, memory: &RunState, records: &[StepRecord]) -> Op
 /// Files that are not as the last process had them, by name.
 fn edited(prepared: &Prepared, before: &BTreeMap<String, String>) -> Vec<String> {
     let file = |name: &str| name == "playbook" || name.starts_with("script ") || name.starts_with("manifest ");
-    let now = super::digests::of(prepared);
+    let now = super::digests::files(prepared);
     let changed = now.iter().filter(|(name, digest)| before.get(*name).is_some_and(|old| old != *digest));
-    let mut what: Vec<String> =
-        changed.filter(|(name, _)| file(name)).map(|(name, _)| format!("{name} was edited")).collect();
+    let mut what: Vec<String> = changed.map(|(name, _)| format!("{name} was edited")).collect();
     let gone = before.keys().filter(|name| file(name) && !now.contains_key(*name));
     what.extend(gone.map(|name| format!("{name} is gone")));
-    let new = now.keys().filter(|name| file(name) && !before.is_empty() && !before.contains_key(*name));
+    let new = now.keys().filter(|name| !before.is_empty() && !before.contains_key(*name));
     what.extend(new.map(|name| format!("{name} is new")));
     what
 }

@@ -1,9 +1,11 @@
 //! The state directory: `<state>/<world>/<cluster>/<run>/`.
 
 use super::exit::{Exit, Stop};
+use crate::actions::Mode;
 use crate::engine::{read_journal, Broken, RunState, JOURNAL};
 use crate::providers::LOCK;
 use crate::world::WorldKind;
+use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
 /// What the name of a run's directory ends with that was set aside: it counts no more.
@@ -29,6 +31,46 @@ pub struct KeptRun {
     pub head: String,
 }
 
+/// What the ends of a run's journal say of it, without the rest being read: enough to choose among many runs.
+pub struct Glimpse {
+    /// Its id.
+    pub id: String,
+    /// Its world.
+    pub world: WorldKind,
+    /// Its directory.
+    pub directory: PathBuf,
+    /// When it began, as in [`KeptRun::begun`]; 0 where its first line is no record.
+    pub begun: u64,
+    /// Whether it is a rehearsal.
+    pub rehearsal: bool,
+    /// How many whole lines its journal has.
+    pub lines: usize,
+    /// Digest of the last of them.
+    pub head: String,
+}
+
+impl Glimpse {
+    /// The whole run; `None` where it is gone by now.
+    pub fn read(&self) -> Result<Option<KeptRun>, Stop> {
+        one(&self.directory, self.world)
+    }
+}
+
+/// What of the first record [`Glimpse`] tells. Everything else in it is passed over.
+#[derive(Deserialize)]
+struct FirstLine {
+    at: u64,
+    event: FirstEvent,
+}
+
+#[derive(Deserialize)]
+struct FirstEvent {
+    #[serde(default)]
+    mode: String,
+    #[serde(default)]
+    wall_at: u64,
+}
+
 /// The directory of a cluster's runs in a world.
 pub fn cluster_directory(state: &Path, world: WorldKind, cluster: &str) -> PathBuf {
     state.join(world.word()).join(cluster)
@@ -37,6 +79,48 @@ pub fn cluster_directory(state: &Path, world: WorldKind, cluster: &str) -> PathB
 /// All runs of a cluster in the given worlds, oldest first, those with a broken journal among them. A directory without a whole
 /// first record is no run.
 pub fn all(state: &Path, worlds: &[WorldKind], cluster: &str) -> Result<Vec<KeptRun>, Stop> {
+    let mut runs = each(state, worlds, cluster, one)?;
+    runs.sort_by_key(|run| run.begun);
+    Ok(runs)
+}
+
+/// The same without reading more than the ends of each journal: looking at one run must not take longer with every run there is.
+pub fn glimpses(state: &Path, worlds: &[WorldKind], cluster: &str) -> Result<Vec<Glimpse>, Stop> {
+    let mut runs = each(state, worlds, cluster, glimpse)?;
+    runs.sort_by_key(|run| run.begun);
+    Ok(runs)
+}
+
+fn glimpse(directory: &Path, world: WorldKind) -> Result<Option<Glimpse>, Stop> {
+    let Some(bytes) = journal(directory)? else { return Ok(None) };
+    let lines = || bytes.split_inclusive(|byte| *byte == b'\n').filter_map(|line| line.strip_suffix(b"\n"));
+    let (first, last) = (lines().next(), lines().next_back());
+    if first.is_none() && !holds_more(directory) {
+        return Ok(None);
+    }
+    let first: Option<FirstLine> = first.and_then(|line| serde_json::from_slice(line).ok());
+    Ok(Some(Glimpse {
+        id: id(directory),
+        world,
+        directory: directory.to_owned(),
+        begun: first.as_ref().map_or(0, |f| if f.event.wall_at > 0 { f.event.wall_at } else { f.at }),
+        rehearsal: first.is_some_and(|f| f.event.mode == Mode::Rehearsal.word()),
+        lines: lines().count(),
+        head: last.map(crate::world::sha256_hex).unwrap_or_default(),
+    }))
+}
+
+fn id(directory: &Path) -> String {
+    directory.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// What this makes of each run's directory.
+fn each<T>(
+    state: &Path,
+    worlds: &[WorldKind],
+    cluster: &str,
+    make: impl Fn(&Path, WorldKind) -> Result<Option<T>, Stop>,
+) -> Result<Vec<T>, Stop> {
     let mut runs = Vec::new();
     for world in worlds {
         let directory = cluster_directory(state, *world, cluster);
@@ -50,23 +134,25 @@ pub fn all(state: &Path, worlds: &[WorldKind], cluster: &str) -> Result<Vec<Kept
             if entry.file_name().to_string_lossy().ends_with(ASIDE) {
                 continue;
             }
-            runs.extend(one(&entry.path(), *world)?);
+            runs.extend(make(&entry.path(), *world)?);
         }
     }
-    runs.sort_by_key(|run| run.begun);
     Ok(runs)
 }
 
-fn one(directory: &Path, world: WorldKind) -> Result<Option<KeptRun>, Stop> {
+/// The bytes of a run's journal, where there is one.
+fn journal(directory: &Path) -> Result<Option<Vec<u8>>, Stop> {
     let path = directory.join(JOURNAL);
-    let bytes = match std::fs::read(&path) {
-        Ok(bytes) => bytes,
-        Err(e) if matches!(e.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
-            return Ok(None)
-        }
-        Err(error) => return Err(unreadable(&path, &error)),
-    };
-    let id = directory.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    match std::fs::read(&path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(e) if matches!(e.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => Ok(None),
+        Err(error) => Err(unreadable(&path, &error)),
+    }
+}
+
+fn one(directory: &Path, world: WorldKind) -> Result<Option<KeptRun>, Stop> {
+    let (path, id) = (directory.join(JOURNAL), id(directory));
+    let Some(bytes) = journal(directory)? else { return Ok(None) };
     // One broken journal says nothing about the other runs: it is in the way of its own run alone.
     let (records, head, broken) = match read_journal(&bytes, &path.display().to_string()) {
         Ok(reading) => (reading.records, reading.head, None),

@@ -1,12 +1,15 @@
 //! `relight sandbox`: the emulated world, in a process of its own, so that a killed run finds its world still there.
 
 use super::args::{Global, SandboxCommand};
+use super::begin;
 use super::card::{self, Card};
 use super::exit::{Exit, Stop};
 use super::prepare::{self, Prepared};
+use super::runs;
 use super::say::say;
 use crate::config::Settings;
 use crate::providers::{Held, Lock};
+use crate::world::WorldKind;
 use serde_json::{json, Value};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -47,12 +50,30 @@ pub async fn command(global: &Global, command: &SandboxCommand) -> Result<Exit, 
         SandboxCommand::Status => status(global, &settings).await?,
         SandboxCommand::Env => env(global, &settings).await?,
         SandboxCommand::Break { disaster } => {
-            broken(&running(global, &settings)?, disaster).await?;
+            let card = running(global, &settings)?;
+            let _undisturbed = no_run_acts(global, &settings)?;
+            broken(&card, disaster).await?;
             say!("the sandbox's world is {disaster} now");
         }
         SandboxCommand::Serve => super::serve::serve(global, &settings).await?,
     }
     Ok(Exit::Done)
+}
+
+/// A run would find another world under its feet. Held while the world is changed, so that no live run begins meanwhile.
+fn no_run_acts(global: &Global, settings: &Settings) -> Result<Lock, Stop> {
+    let directory = runs::cluster_directory(&global.state, WorldKind::Sandbox, &settings.cluster);
+    let lock = begin::lock(&directory, "none, it breaks the sandbox")?;
+    let all = runs::all(&global.state, &[WorldKind::Sandbox], &settings.cluster)?;
+    // A rehearsal has a lock of its own.
+    match all.iter().find(|run| Lock::is_held(&run.directory)) {
+        None => Ok(lock),
+        Some(run) => Err(Stop::new(
+            Exit::Locked,
+            format!("run {} acts in the sandbox", run.id),
+            "wait until it has ended, or end it with Ctrl-C, then break the world",
+        )),
+    }
 }
 
 /// The running sandbox's card.
@@ -83,7 +104,7 @@ pub async fn ready_for(global: &Global, prepared: &Prepared) -> Result<Card, Sto
     let card = started(global, &prepared.settings).await?;
     // A rehearsal leaves the living cluster as it is, whatever it is.
     let spare = prepared.settings.spare.is_some();
-    if spare || super::runs::unfinished_in(global, &prepared.settings.cluster, &card.uid)? {
+    if spare || runs::unfinished_in(global, &prepared.settings.cluster, &card.uid)? {
         return Ok(card);
     }
     broken(&card, &prepared.plan.mends).await?;
@@ -101,7 +122,7 @@ async fn started(global: &Global, settings: &Settings) -> Result<Card, Stop> {
     loop {
         if let Some(card) = card::read(&global.state, &settings.cluster)? {
             let fits = card.profile == global.profile.word();
-            if fits || super::runs::unfinished_in(global, &settings.cluster, &card.uid)? {
+            if fits || runs::unfinished_in(global, &settings.cluster, &card.uid)? {
                 return Ok(card);
             }
             stop(global, settings).await?;

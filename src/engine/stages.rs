@@ -27,7 +27,7 @@ pub(super) struct Stages<'a> {
 
 impl<'a> Stages<'a> {
     /// At the start of a process. Once a step has begun that starts whatever comes of those before it (it takes down what they
-    /// made), those before it are over: they stay as they ended.
+    /// made), those before it are over: they stay as they ended. But for those among them that come whatever happened as well.
     pub(super) fn begin(plan: &'a Plan, memory: &RunState) -> Self {
         let mut all = Self { steps: &plan.steps, stages: vec![Stage::Waiting; plan.steps.len()] };
         let mut over = vec![false; plan.steps.len()];
@@ -39,7 +39,11 @@ impl<'a> Stages<'a> {
         }
         for (index, step) in plan.steps.iter().enumerate().filter(|(i, _)| over.get(*i) == Some(&true)) {
             let done = memory.finished.contains_key(&step.id) && !memory.failed.contains_key(&step.id);
-            all.set(index, if done { Stage::Done } else { Stage::Failed });
+            match (done, step.start) {
+                (true, _) => all.set(index, Stage::Done),
+                (false, Start::Done) => all.set(index, Stage::Failed),
+                (false, Start::Ended) => {}
+            }
         }
         all
     }

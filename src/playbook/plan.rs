@@ -4,8 +4,14 @@ use crate::actions::Action;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What a playbook may be for: the world that it begins in. `healthy` and `rehearsal` mend nothing.
-pub const WORLDS: [&str; 4] = ["total-loss", "healthy", "hand-made", "rehearsal"];
+/// What a playbook may be for: the world that it begins in.
+///
+/// `total-loss`: every server is lost. `healthy`: the cluster that relight made serves.
+/// `hand-made`: one serves that a person made, without labels. `rehearsal`: a cluster serves, and the
+/// project of rehearsals holds nothing of relight's. `kept-rehearsal`: it holds what a rehearsal left whose time is over.
+pub const WORLDS: [&str; 5] = ["total-loss", "healthy", "hand-made", "rehearsal", "kept-rehearsal"];
+/// Those of them whose playbooks act in the project of rehearsals.
+const OF_REHEARSALS: [&str; 2] = ["rehearsal", "kept-rehearsal"];
 
 /// A playbook whose node sets are bound and whose references are resolved.
 #[derive(Clone)]
@@ -74,6 +80,10 @@ pub enum Gate {
 }
 
 impl Plan {
+    /// Whether it acts in the project of rehearsals.
+    pub fn is_of_rehearsals(&self) -> bool {
+        OF_REHEARSALS.contains(&self.mends.as_str())
+    }
     /// Indices of the longest chain by expected time, first to last: up to the step after which everything is recovered, where
     /// one is marked so. What comes after that keeps nobody waiting.
     pub fn critical_path(&self) -> Vec<usize> {

@@ -76,10 +76,18 @@ impl Error {
         self.retry_after = Some(after);
         self
     }
-    /// An order that failed after it was taken is one that cannot be had here, where its code says so.
+    /// An order of a server that cannot be had there, where the cloud says so: another type or place may be had.
+    ///
+    /// A type that is not sold in a place has the code of a mistyped name, without details, also where the list of types says
+    /// that it is; source: replies in public issues, as roots/trellis-cli#622 and autobase-tech/autobase#1403.
     #[must_use]
     pub fn branch_where_sold_out(mut self) -> Self {
-        if self.is("resource_unavailable") || self.is("placement_error") {
+        let not_sold_there = || {
+            let of_type = self.what.contains("server type");
+            of_type && (self.what.contains("unsupported location") || self.what.contains("deprecated"))
+        };
+        let sold_out = self.is("resource_unavailable") || self.is("placement_error");
+        if sold_out || (self.is("invalid_input") && not_sold_there()) {
             self.class = Class::Branch;
         }
         self

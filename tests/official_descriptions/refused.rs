@@ -56,6 +56,7 @@ async fn all_refused(cloud: &dyn Cloud, model: &Shared, id: i64, kind: &FaultKin
 pub async fn by_the_cloud(cloud: &dyn Cloud, model: &Shared, clock: &dyn Clock) {
     let creations = [
         (FaultKind::SoldOut, Class::Branch, "resource_unavailable"),
+        (FaultKind::NotSoldThere, Class::Branch, "invalid_input"),
         (FaultKind::Quota, Class::Fatal, "resource_limit_exceeded"),
         (FaultKind::Locked, Class::Transient, "locked"),
     ];

@@ -2,6 +2,7 @@
 
 use super::place::{processes, until, Place};
 use nix::sys::signal::Signal;
+use relight::providers::{Holder, Lock};
 use std::path::Path;
 
 /// Whether processes can be looked at; says so where not.
@@ -92,4 +93,30 @@ fn a_sandbox_starts_in_the_world_that_is_asked_for_and_keeps_it() {
         "{}",
         status.stdout
     );
+}
+
+#[test]
+fn the_world_is_not_broken_under_a_run_that_acts_in_it() {
+    let place = Place::new(&[]);
+    let start = place.run("start", &["sandbox", "start", "--world", "healthy"]);
+    assert!(start.status.success(), "{}", start.stderr);
+    let cluster = place.path().join("state/sandbox/honeydue");
+    let holder = Holder { pid: std::process::id(), run: "aaaaaaaaaaaa".into(), since: "2026-11-24T01:00:00Z".into() };
+    let refused = |what: &str| {
+        let broken = place.run(what, &["sandbox", "break", "total-loss"]);
+        assert!(broken.status.code() == Some(5) && broken.stderr.contains("aaaaaaaaaaaa"), "{}", broken.stderr);
+        let status = place.run("status", &["sandbox", "status"]);
+        assert!(status.stdout.contains("honeydue-node-1 running"), "{}", status.stdout);
+    };
+    let live = Lock::take(&cluster, &holder).unwrap();
+    refused("live");
+    drop(live);
+    // A rehearsal's lock lies in its run, from before its first record is whole.
+    let run = cluster.join("aaaaaaaaaaaa");
+    std::fs::create_dir_all(run.join("secrets")).unwrap();
+    std::fs::write(run.join("journal.jsonl"), "{").unwrap();
+    let acting = Lock::take(&run, &holder).unwrap();
+    refused("rehearsal");
+    drop(acting);
+    assert!(place.run("broken", &["sandbox", "break", "total-loss"]).status.success());
 }

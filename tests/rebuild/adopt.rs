@@ -3,8 +3,8 @@
 use crate::judged::{all, difference, from, resumed, thinned, AFTERS};
 use crate::life::{settings, End, Life};
 use crate::living::somebody;
-use crate::teardown::then;
-use relight::actions::Found;
+use crate::worlds::{after, taking_down};
+use relight::actions::{Found, Mode};
 use relight::config::TakenDown;
 use relight::engine::Event;
 use relight::sandbox::doors::direct::{Keep, Outside, ScriptedPerson, Tripwire};
@@ -40,14 +40,6 @@ fn adopted() -> Life {
     life
 }
 
-/// Another run on the same outside, with a disk of its own.
-fn another(life: &Life, id: &str, playbook: &str) -> Life {
-    let mut next = then(life, id, TakenDown::Living);
-    next.settings = settings();
-    next.plan = crate::life::plan(&next.settings, playbook);
-    next
-}
-
 /// Looks at the world of a process, as the command does before a run.
 fn look<T>(life: &Life, with: impl AsyncFnOnce(&World) -> T) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
@@ -61,13 +53,6 @@ fn look<T>(life: &Life, with: impl AsyncFnOnce(&World) -> T) -> T {
 
 fn found(life: &Life) -> Result<Found, Vec<String>> {
     look(life, async |world| Found::look(world, &life.settings, "<run>").await.unwrap())
-}
-
-/// Broken promises of a later run: the intents of the adoption are on another disk.
-fn broken(life: &Life) -> Vec<String> {
-    let mut all = life.broken_promises();
-    all.retain(|b| !(b.starts_with("no earlier intent") && (b.ends_with(" by mark") || b.ends_with(" by label"))));
-    all
 }
 
 /// Somebody takes every record of this address away.
@@ -295,10 +280,10 @@ fn what_a_person_wrote_into_a_comment_stays_behind_the_mark() {
 
 #[test]
 fn an_adopted_cluster_is_taken_down_as_one_that_relight_made() {
-    let down = then(&adopted(), "teardownaaaa", TakenDown::Living);
+    let down = taking_down(&adopted(), "teardownaaaa", TakenDown::Living);
     let end = down.process(&Tripwire::new());
     assert_eq!(end.outcome(), "succeeded", "{end:?} {}", why(&down));
-    assert_eq!(broken(&down), Vec::<String>::new());
+    assert_eq!(down.broken_promises(), Vec::<String>::new());
     down.pass(std::time::Duration::from_secs(60));
     let left = lock(&down.sandbox.model).in_words();
     let of_it = |line: &&String| ["ubuntu-8gb", "firewall-1", "record api."].iter().any(|part| line.contains(part));
@@ -320,10 +305,10 @@ fn a_rebuild_after_its_loss_fences_an_adopted_clusters_servers_without_a_questio
         }
     }
     life.pass(std::time::Duration::from_secs(60));
-    let rebuild = another(&life, "rebuildaaaaa", "rebuild");
+    let rebuild = after(&life, "rebuildaaaaa", "rebuild", Mode::Live, settings());
     let end = rebuild.process_with(&Tripwire::new(), nobody());
     assert_eq!(end.outcome(), "succeeded", "{end:?} {}", why(&rebuild));
-    assert_eq!(broken(&rebuild), Vec::<String>::new());
+    assert_eq!(rebuild.broken_promises(), Vec::<String>::new());
     let mut model = lock(&rebuild.sandbox.model);
     let now = model.now();
     let old = model.servers(now, &somebody(), &Filter::labels("relight-state=fenced")).result.unwrap();
@@ -335,7 +320,7 @@ fn a_rebuild_after_its_loss_fences_an_adopted_clusters_servers_without_a_questio
 fn a_second_adoption_elsewhere_writes_nothing_outside_and_knows_the_host_keys_by_their_labels() {
     let life = adopted();
     let before = in_full(&life);
-    let again = another(&life, "againagainag", "adopt");
+    let again = after(&life, "againagainag", "adopt", Mode::Live, settings());
     let text = found(&again).unwrap_or_else(|wrong| panic!("{wrong:?}")).text();
     assert_eq!(text.matches("as its label says").count(), 3, "{text}");
     assert_eq!(again.process(&Tripwire::new()).outcome(), "succeeded", "{}", why(&again));

@@ -1,22 +1,12 @@
 //! Every step of the rebuild fails once, for ever, and with an unknown outcome: it is retried, named, or settled by a look.
 
 use crate::life::{End, Life};
-use relight::engine::{Event, Listener, Outcome, Told};
+use crate::saboteur::{Armed, Notices, Saboteur};
+use relight::engine::{Event, Outcome};
 use relight::sandbox::doors::direct::Tripwire;
-use relight::sandbox::model::{lock, Fault, FaultId, FaultKind, Loss, Matcher, Model, Shared};
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use relight::sandbox::model::{lock, FaultKind, Loss, Matcher};
 
 const GONE: FaultKind = FaultKind::ServerError { status: 503, applied: false };
-
-/// How a step notices its trouble.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Notices {
-    /// By an error: a `StepRetry` tells it.
-    Retry,
-    /// It only looks, and takes a failed look for "not yet": progress tells it.
-    Wait,
-}
 
 /// What can go wrong with a step: the operation it stands on, and what happens when the reply of its effect is lost (`None`
 /// where it has no effect of its own).
@@ -64,80 +54,6 @@ fn trouble(step: &str) -> (Matcher, FaultKind, Notices, Option<FaultKind>) {
         "late" => script("node.late.sh.apply"),
         "protect" => (at("cloud.server.protect"), GONE, Notices::Retry, lost),
         other => panic!("say how step {other} fails"),
-    }
-}
-
-/// A fault that is planned when its step starts, so that no other step meets it first, and withdrawn when the step has
-/// noticed it (or never).
-struct Armed {
-    on: Matcher,
-    kind: FaultKind,
-    until: Option<Notices>,
-    id: Option<FaultId>,
-    noticed: bool,
-}
-
-impl Armed {
-    fn new(on: Matcher, kind: FaultKind, until: Option<Notices>) -> Self {
-        Self { on, kind, until, id: None, noticed: false }
-    }
-}
-
-struct Saboteur {
-    model: Shared,
-    armed: Mutex<BTreeMap<String, Armed>>,
-}
-
-impl Saboteur {
-    fn in_life(life: &mut Life, armed: impl IntoIterator<Item = (String, Armed)>) -> Arc<Self> {
-        let armed = Mutex::new(armed.into_iter().collect());
-        let it = Arc::new(Self { model: life.sandbox.model.clone(), armed });
-        life.listener = it.clone();
-        it
-    }
-    fn arm(&self, step: &str, armed: Armed) {
-        self.armed.lock().unwrap().insert(step.to_owned(), armed);
-    }
-    /// Withdraws everything and says how often each fired, and whether its step noticed.
-    fn disarm(&self) -> Vec<(String, u32, bool)> {
-        let mut model = lock(&self.model);
-        let all = std::mem::take(&mut *self.armed.lock().unwrap());
-        let end = |(step, armed): (&String, &Armed)| {
-            armed.id.iter().for_each(|id| model.faults.withdraw(*id));
-            (step.clone(), fired(&model, &all, &armed.on), armed.noticed)
-        };
-        all.iter().map(end).collect()
-    }
-    fn notice(&self, step: &str, how: Notices) {
-        let mut all = self.armed.lock().unwrap();
-        let mut model = lock(&self.model);
-        let has_fired = all.get(step).is_some_and(|armed| fired(&model, &all, &armed.on) > 0);
-        let Some(armed) = all.get_mut(step) else { return };
-        if let Some(id) = armed.id.filter(|_| armed.until == Some(how) && has_fired) {
-            model.faults.withdraw(id);
-            armed.noticed = true;
-        }
-    }
-}
-
-/// How often the faults on these calls fired: two steps at once may meet each other's.
-fn fired(model: &Model, all: &BTreeMap<String, Armed>, on: &Matcher) -> u32 {
-    all.values().filter(|armed| armed.on == *on).filter_map(|armed| armed.id).map(|id| model.faults.fired(id)).sum()
-}
-
-impl Listener for Saboteur {
-    fn told(&self, told: &Told) {
-        match told {
-            Told::Durable { event: Event::StepStarted { step }, .. } => {
-                if let Some(armed) = self.armed.lock().unwrap().get_mut(step) {
-                    let fault = Fault::always(armed.on.clone(), armed.kind.clone());
-                    armed.id = Some(lock(&self.model).faults.plan(fault));
-                }
-            }
-            Told::Durable { event: Event::StepRetry { step, .. }, .. } => self.notice(step, Notices::Retry),
-            Told::Progress { step, .. } => self.notice(step, Notices::Wait),
-            Told::Durable { .. } => {}
-        }
     }
 }
 

@@ -181,8 +181,13 @@ pub fn all<T: Sync>(title: &str, schedules: &[T], run: impl Fn(&T) -> Vec<String
 /// Every nth, so that no more than [`MOST_SCHEDULES`] are left. A record has five points, three ways to crash take turns: an n
 /// that is no multiple of five meets all combinations.
 pub fn thinned<T>(all: Vec<T>) -> Vec<T> {
+    thinned_to(all, MOST_SCHEDULES)
+}
+
+/// The same where others would take so many by default.
+pub fn thinned_to<T>(all: Vec<T>, most: usize) -> Vec<T> {
     let asked = std::env::var("RELIGHT_SCHEDULES").ok().and_then(|n| n.parse().ok());
-    let mut nth = all.len().div_ceil(asked.unwrap_or(MOST_SCHEDULES)).max(1);
+    let mut nth = all.len().div_ceil(asked.unwrap_or(most)).max(1);
     while nth.is_multiple_of(5) {
         nth += 1;
     }

@@ -10,7 +10,9 @@ use relight::playbook::{Binding, Plan, Source};
 use relight::sandbox::doors::direct::{
     DirectFiles, GeneratedSecrets, Keep, Outside, Sandbox, ScriptedPerson, Tripwire,
 };
-use relight::sandbox::model::{lock, Caller, Entry, Filter, Loss, Model, RecordChange, Start, ThingState};
+use relight::sandbox::model::{
+    lock, Caller, Entry, Filter, LedgerOutcome, Loss, Model, RecordChange, Start, ThingState,
+};
 use relight::world::{millis, Clock, Labels, Person, SecretSource, ThingKind, World, CLUSTER, MANAGED_BY};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -104,6 +106,8 @@ pub struct Life {
     pub foreign: BTreeSet<String>,
     /// Ids of what carries no label and is the cluster's all the same, once a person has accepted it: it may be labelled.
     pub by_hand: BTreeSet<i64>,
+    /// How many entries of the ledger are of earlier runs, which other disks remember.
+    pub since: usize,
 }
 
 /// Something that changes what a process sees of the outside.
@@ -213,6 +217,7 @@ impl Life {
             between: Arc::new(|world| world),
             foreign,
             by_hand: BTreeSet::new(),
+            since: 0,
             settings,
         }
     }
@@ -353,7 +358,8 @@ impl Life {
         broken.extend(model.naming_strangers().into_iter().map(|(by, address)| format!("{by} names {address}")));
         let intents = self.intents();
         let mut used = BTreeSet::new();
-        for entry in model.ledger.applied().filter(|e| !e.who.step.is_empty()) {
+        let own = model.ledger.entries.iter().skip(self.since);
+        for entry in own.filter(|e| e.outcome == LedgerOutcome::Applied && !e.who.step.is_empty()) {
             let what = format!("{} {} by {}", entry.op, entry.target, entry.who.step);
             let earlier = |(at, step): &(u64, String)| *at <= millis(entry.at) && *step == entry.who.step;
             if !intents.get(&entry.who.intent).is_some_and(earlier) {

@@ -1,8 +1,10 @@
 //! A rehearsal leaves the world as it was: production untouched, nothing of its own left, wherever it is killed.
 
 use crate::judged::{all, thinned, AFTERS};
-use crate::life::{End, Life};
+use crate::life::{plan_of, End, Life};
+use crate::saboteur::Outage;
 use relight::engine::{Event, Outcome};
+use relight::playbook::Source;
 use relight::sandbox::doors::direct::{Keep, Tripwire};
 use relight::sandbox::model::{lock, Fault, FaultKind, Matcher};
 use std::collections::BTreeMap;
@@ -200,4 +202,19 @@ fn kept_nodes_power_themselves_off_when_they_expire() {
     let later = lock(&life.sandbox.model).now() + life.settings.spare.as_ref().unwrap().expires_after;
     lock(&life.sandbox.model).advance(later);
     assert_eq!(on(&life), [false; 3]);
+}
+
+#[test]
+fn a_step_that_comes_whatever_happened_and_failed_is_tried_again_before_the_rehearsal_is_over() {
+    let mut life = Life::rehearsal("rehearse");
+    let before = world(&life);
+    let text = Source::embedded().playbook("rehearse").unwrap().unwrap().text.replace("    optional: true\n", "");
+    life.plan = plan_of(&life.settings, &text, "rehearse.yaml");
+    let outage = Outage::in_life(&mut life, "cost", false);
+    let end = life.process(&Tripwire::new());
+    assert!(outage.fired() > 0 && end.outcome() == "failed", "{end:?}");
+    outage.over();
+    let end = life.process(&Tripwire::new());
+    assert_eq!(end.outcome(), "succeeded", "{end:?} {:#?}", life.events());
+    assert_eq!(strayed(&life, &before), Vec::<String>::new());
 }

@@ -1,11 +1,11 @@
 //! What runs made is taken down by later runs: all of it, nothing else, wherever it is killed.
 
 use crate::judged::{all, thinned, AFTERS};
-use crate::life::{plan, scripts, settings, End, Life};
-use relight::actions::{Mode, RunId};
+use crate::life::{settings, End, Life};
+use crate::worlds::taking_down as then;
 use relight::config::TakenDown;
 use relight::engine::Event;
-use relight::sandbox::doors::direct::{Disk, Keep, ScriptedPerson, Tripwire};
+use relight::sandbox::doors::direct::{Keep, ScriptedPerson, Tripwire};
 use relight::sandbox::model::{lock, Caller, Fault, FaultKind, Loss, Matcher, Model, RecordChange, Start};
 use relight::world::{Answer, Labels, CLUSTER, EXPIRES, MANAGED_BY, MODE, RUN};
 use std::sync::Arc;
@@ -13,31 +13,6 @@ use std::time::Duration;
 
 /// Long enough for everything under way to end.
 const REST: Duration = Duration::from_secs(900);
-
-/// A run of its own, with another disk, on the same outside.
-pub fn then(life: &Life, id: &str, what: TakenDown) -> Life {
-    let (playbook, mode) = match what {
-        TakenDown::Rehearsals(_) => ("teardown", Mode::Rehearsal),
-        TakenDown::Expired(_) => ("sweep", Mode::Rehearsal),
-        TakenDown::Living => ("teardown-live", Mode::Live),
-    };
-    let settings = settings().taking_down(what);
-    let mut sandbox = life.sandbox.clone();
-    sandbox.disk = Disk::default();
-    Life {
-        plan: plan(&settings, playbook),
-        scripts: scripts(),
-        sandbox,
-        id: RunId { id: id.to_owned(), mode },
-        secrets: life.secrets.clone(),
-        listener: life.listener.clone(),
-        often: 1,
-        between: life.between.clone(),
-        foreign: life.foreign.clone(),
-        by_hand: life.by_hand.clone(),
-        settings,
-    }
-}
 
 /// Labels of something that a run of this cluster made.
 fn labels(cluster: &str, run: &str, mode: &str, until: Option<u64>) -> Labels {

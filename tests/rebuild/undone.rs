@@ -1,12 +1,11 @@
 //! The records of before a run, put back.
 
-use crate::life::{plan, Life};
+use crate::life::Life;
 use crate::living::somebody;
-use relight::actions::{RunId, WANTED};
+use crate::worlds::undoing;
 use relight::engine::Event;
 use relight::sandbox::doors::direct::Tripwire;
 use relight::sandbox::model::{lock, Filter, Loss};
-use relight::world::Files;
 use std::collections::BTreeSet;
 
 /// What the names hold, in words.
@@ -19,18 +18,11 @@ fn records(life: &Life) -> BTreeSet<String> {
 
 /// A rebuild has ended; this is the run that puts its records back, and what they were.
 fn after_a_rebuild() -> (Life, BTreeSet<String>) {
-    let mut life = Life::lost(Loss::Off);
+    let life = Life::lost(Loss::Off);
     let before = records(&life);
     assert_eq!(life.process(&Tripwire::new()).outcome(), "succeeded");
     assert_ne!(records(&life), before);
-    let kept = life.sandbox.disk.read("dns-before.json").expect("the rebuild kept them");
-    life.sandbox.disk = relight::sandbox::doors::direct::Disk::default();
-    life.plan = plan(&life.settings, "dns-undo");
-    life.id = RunId { id: "undoundoundo".to_owned(), ..life.id };
-    let files = relight::sandbox::doors::direct::DirectFiles::new(&life.sandbox.disk, &Tripwire::new());
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(files.write(WANTED, &kept)).unwrap();
-    (life, before)
+    (undoing(&life, "undoundoundo"), before)
 }
 
 #[test]

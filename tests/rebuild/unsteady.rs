@@ -147,3 +147,11 @@ fn another_version_of_k3s_between_two_processes_is_installed_by_its_own_digest()
     assert_eq!(life.settings.k3s.sha256, None, "the digest is looked up");
     succeeds(&life, "node.k3s.sh.install", 3);
 }
+
+#[test]
+fn a_type_that_the_cloud_lists_in_a_place_and_does_not_sell_there_is_had_elsewhere() {
+    let (life, id) = with(Fault::always(Matcher::op("cloud.server.create").at("cx33/nbg1"), FaultKind::NotSoldThere));
+    succeeds(&life, "cloud.server.create", 3);
+    assert!(fired(&life, id) > 0, "nobody asked there");
+    assert!(servers(&life).iter().all(|(_, _, place)| place == "fsn1"), "{:?}", servers(&life));
+}

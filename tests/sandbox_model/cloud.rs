@@ -39,7 +39,7 @@ fn the_cloud_refuses_what_the_real_one_refuses() {
     let big = ServerOrder { user_data: "x".repeat(USER_DATA_LIMIT + 1), ..order("b") };
     assert_eq!(code(out.create(&big)), (422, "invalid_input".into()));
     let nowhere = ServerOrder { server_type: "cx33".into(), location: "ash".into(), ..order("b") };
-    assert_eq!(code(out.create(&nowhere)), (412, "resource_unavailable".into()));
+    assert_eq!(code(out.create(&nowhere)), (422, "invalid_input".into()));
     out.model.offer.set_stock("cx33", "nbg1", false);
     assert_eq!(code(out.create(&order("b"))), (412, "resource_unavailable".into()));
     out.model.offer.set_stock("cx33", "nbg1", true);

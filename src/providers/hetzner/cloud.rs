@@ -108,7 +108,7 @@ impl Cloud for Hetzner {
 
     async fn create_server(&self, permit: &Permit, spec: &ServerSpec) -> Result<Server> {
         permit.covers(&Target::CloudNew { kind: "server", name: spec.name.clone() })?;
-        let reply = self.api.post("/servers", &request::server(spec)).await?;
+        let reply = self.api.post("/servers", &request::server(spec)).await.map_err(Error::branch_where_sold_out)?;
         let server: ServerReply = self.api.part(&Method::POST, "/servers", &reply, "server")?;
         // Room may turn out to be missing only now: `resource_unavailable` is among the codes of actions too. Source: hcloud-go,
         // the errors of `Action`.

@@ -247,6 +247,7 @@ fn before(fault: &FaultKind) -> (Failure, Option<Duration>) {
         FaultKind::TooMany(wait) => (Failure::Api(too_many()), Some(*wait)),
         FaultKind::ServerError { status, .. } => api(server_error(*status)),
         FaultKind::SoldOut => api(sold_out()),
+        FaultKind::NotSoldThere => api(not_sold_there()),
         FaultKind::Quota => api(ApiError::limit("server limit exceeded", "server_limit")),
         FaultKind::Locked => api(ApiError::locked("server")),
         _ => (Failure::Dropped { applied: false }, None),
@@ -256,4 +257,9 @@ fn before(fault: &FaultKind) -> (Failure, Option<Duration>) {
 /// Source: replies captured live in public issues: 412 with this message.
 pub(super) fn sold_out() -> ApiError {
     ApiError::new(412, "resource_unavailable", "error during placement")
+}
+
+/// Source: replies in public issues, as autobase-tech/autobase#1403: 422 with this message and empty details.
+pub(super) fn not_sold_there() -> ApiError {
+    ApiError::new(422, "invalid_input", "unsupported location for server type").details(serde_json::json!({}))
 }

@@ -1,7 +1,7 @@
 //! Creation of servers in the modelled cloud.
 
 use super::actions::{Begin, Effect};
-use super::cloud::{sold_out, Note, Op};
+use super::cloud::{not_sold_there, sold_out, Note, Op};
 use super::faults::Stage;
 use super::machine::Machine;
 use super::{
@@ -130,6 +130,9 @@ impl Model {
         }
         if order.public_ipv4 && held.primary_ips.len() >= held.limits.primary_ips {
             return Err(ApiError::limit("Primary IP limit exceeded", "primary_ip_limit"));
+        }
+        if !server_type.sales.iter().any(|sale| sale.location == location.name) {
+            return Err(not_sold_there());
         }
         if !self.offer.orderable(&server_type.name, &location.name) {
             return Err(sold_out());

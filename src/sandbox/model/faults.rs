@@ -22,6 +22,8 @@ pub enum FaultKind {
     },
     /// 412 `resource_unavailable`, whatever the stock says.
     SoldOut,
+    /// 422 `invalid_input`: this type is not sold there, whatever the list says.
+    NotSoldThere,
     /// 403 `resource_limit_exceeded`.
     Quota,
     /// 423 `locked`.

@@ -6,7 +6,7 @@ use super::k3s::{node_ip, K3sNode};
 use super::machine::Machine;
 use super::servers::status_word;
 use super::{CloudServer, CloudThing, Model, PrimaryIp, ThingState};
-use crate::world::{fingerprint_label, Labels, HOST_KEY};
+use crate::world::{fingerprint_label, Labels, EXPIRES, HOST_KEY};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
@@ -138,7 +138,7 @@ impl Model {
 /// Labels; a host key's is random, and is judged where the key lies.
 fn labels(labels: &Labels) -> String {
     let shown = |(key, value): (&String, &String)| match key.as_str() {
-        HOST_KEY => format!("{key}=..."),
+        HOST_KEY | EXPIRES => format!("{key}=..."),
         _ => format!("{key}={value}"),
     };
     labels.iter().map(shown).collect::<Vec<_>>().join(",")

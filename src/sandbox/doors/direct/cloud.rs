@@ -173,8 +173,9 @@ impl Cloud for DirectCloud {
         let target = Target::CloudNew { kind: "server", name: spec.name.clone() };
         let what = format!("create server {}", spec.name);
         let order = order(spec);
-        let made =
-            self.change(permit, &target, &what, |model, now, caller| model.create_server(now, caller, &order)).await?;
+        let ordered =
+            self.change(permit, &target, &what, |model, now, caller| model.create_server(now, caller, &order));
+        let made = ordered.await.map_err(Error::branch_where_sold_out)?;
         for action in [made.action].into_iter().chain(made.next_actions) {
             self.ended(&what, action).await.map_err(Error::branch_where_sold_out)?;
         }

@@ -122,6 +122,7 @@ async fn errors_have_the_class_that_says_what_to_do() {
     let wait = Duration::from_secs(7);
     let cases = [
         (FaultKind::SoldOut, Class::Branch),
+        (FaultKind::NotSoldThere, Class::Branch),
         (FaultKind::TooMany(wait), Class::Transient),
         (FaultKind::Locked, Class::Transient),
         (FaultKind::Quota, Class::Fatal),
