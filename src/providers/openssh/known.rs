@@ -133,7 +133,7 @@ mod tests {
         std::fs::write(&hosts, format!("192.0.2.7 {key}\n")).unwrap();
         let person = Operator::Person { ssh_config: Some(config.clone()) };
         let known = || host_keys(&person, "192.0.2.7".parse().unwrap(), 22);
-        assert_eq!(known().await.unwrap().here, [key.clone()]);
+        assert_eq!(known().await.unwrap().here, std::slice::from_ref(&key));
         let text = std::fs::read_to_string(&config).unwrap();
         std::fs::write(&config, format!("{text}HostKeyAlias mine\n")).unwrap();
         assert_eq!(known().await.unwrap(), KnownHostKeys { elsewhere: vec![key.clone()], ..KnownHostKeys::default() });
