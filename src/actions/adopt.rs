@@ -5,7 +5,7 @@ use super::found::{marked, to_mark, Found};
 use super::piece::{self, Piece};
 use super::teardown::first_error;
 use super::{access, dns, going, Action, Check, FactKind, Facts, Place, StepContext};
-use crate::world::{self, Batch, Class, Error, Kind, NewRecord, Record, Result, Scope, Server, Target, MANAGED_BY};
+use crate::world::{self, Batch, Class, Error, Kind, NewRecord, Record, Result, Scope, Server, Target};
 use async_trait::async_trait;
 use futures::future::join_all;
 use serde_json::{json, Value};
@@ -128,10 +128,7 @@ impl Label {
 
     async fn label(cx: &StepContext<'_>, piece: &Piece) -> Result<()> {
         let Piece { kind, id, name, .. } = piece;
-        let target = match piece.labels.contains_key(MANAGED_BY) {
-            true => Target::Cloud { kind, id: *id },
-            false => Target::Adopted { kind, id: *id },
-        };
+        let target = Target::Adopted { kind, id: *id };
         let permit = cx.effects.permit(target, &format!("label {name} as this cluster's")).await?;
         let labels = piece.all_labels();
         match *kind {

@@ -128,6 +128,10 @@ impl Facts {
         let ids = self.find(FactKind::OldServers, None).unwrap_or_default();
         ids.split(' ').filter_map(|id| id.parse().ok()).collect()
     }
+    /// Whether the run takes over what was made by hand: then it does nothing else.
+    pub fn take_over(&self) -> bool {
+        self.find(FactKind::Adopted, None).is_some()
+    }
     /// Whether a person accepted this as the cluster's though it carries no label.
     pub fn accepts(&self, kind: &str, id: i64) -> bool {
         let named = format!("{kind} {id}");

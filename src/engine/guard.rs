@@ -15,6 +15,12 @@ pub(super) async fn look(world: &World, place: &Place<'_>, facts: &Facts, target
     if place.settings.taken_down.is_some() && !takes_down(target) {
         return Err(stopped(place, &format!("{target}: a run that takes down makes nothing, and changes no node")));
     }
+    if facts.take_over() && !takes_over(target) {
+        return Err(stopped(
+            place,
+            &format!("{target}: a run that takes over what was made by hand labels and marks it alone"),
+        ));
+    }
     match target {
         Target::CloudNew { kind, name } => new_thing(world, place, kind, name).await,
         Target::Cloud { kind, id } => thing(world, place, kind, *id).await,
@@ -39,6 +45,11 @@ fn stopped(place: &Place<'_>, why: &str) -> Error {
 /// Whether a run that takes down may have anything to do with this.
 fn takes_down(target: &Target) -> bool {
     matches!(target, Target::Cloud { .. } | Target::Dns { .. })
+}
+
+/// Whether a run that takes over what was made by hand may have anything to do with this.
+fn takes_over(target: &Target) -> bool {
+    matches!(target, Target::Adopted { .. } | Target::Dns { .. })
 }
 
 /// Whether the labels let this run touch the thing: made by this run, or (live) of its cluster.
@@ -114,12 +125,14 @@ async fn thing(world: &World, place: &Place<'_>, kind: &str, id: i64) -> Result<
 
 /// What carries no label is the cluster's only if a person accepted it as that, in a live run; and if the cluster's own names
 /// still point at it (a server), or everything that has it is the cluster's or was accepted with it (an address, a firewall).
+/// What carries the cluster's labels is taken over already, and may lack some.
 async fn made_by_hand(world: &World, place: &Place<'_>, facts: &Facts, kind: &str, id: i64) -> Result<()> {
     let found = all(world, kind).await?.into_iter().find(|(i, ..)| *i == id);
     let gone = || Error::transient(format!("{kind} {id} does not exist any more; looking again"));
     let (_, name, labels) = found.ok_or_else(gone)?;
     let (live, free) = (place.run.mode == Mode::Live, !labels.contains_key(MANAGED_BY));
-    if live && free && facts.accepts(kind, id) && of_accepted(world, place, facts, kind, id).await? {
+    let taken = of_living(&labels, &place.settings.cluster);
+    if live && (taken || (free && facts.accepts(kind, id) && of_accepted(world, place, facts, kind, id).await?)) {
         return Ok(());
     }
     Err(stopped(place, &format!("{kind} {name} (id {id}) is not this cluster's")))

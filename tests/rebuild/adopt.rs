@@ -1,14 +1,17 @@
 //! A cluster that was made by hand is taken over by id, and nothing else changes, wherever it is killed.
 
-use crate::judged::{all, difference, from, resumed, thinned, AFTERS};
-use crate::life::{settings, End, Life};
+use crate::judged::{all, difference, from, resumed, survived, thinned, AFTERS};
+use crate::life::{plan_of, settings, End, Life};
 use crate::living::somebody;
 use crate::worlds::{after, taking_down};
 use relight::actions::{Found, Mode};
 use relight::config::TakenDown;
 use relight::engine::Event;
+use relight::playbook::Source;
 use relight::sandbox::doors::direct::{Keep, Outside, ScriptedPerson, Tripwire};
-use relight::sandbox::model::{lock, Caller, DnsBatch, Filter, Power, RecordChange, Start, ThingState};
+use relight::sandbox::model::{
+    lock, Caller, DnsBatch, Fault, FaultKind, Filter, Matcher, Power, RecordChange, Start, ThingState,
+};
 use relight::world::{Answer, FirewallRule, KnownHostKeys, Labels, RunKeys, ServerStatus, ThingKind, World};
 use std::sync::Arc;
 
@@ -326,4 +329,53 @@ fn a_second_adoption_elsewhere_writes_nothing_outside_and_knows_the_host_keys_by
     assert_eq!(again.process(&Tripwire::new()).outcome(), "succeeded", "{}", why(&again));
     assert_eq!(in_full(&again), before);
     assert!(again.sandbox.disk.read("secrets/kubeconfig").is_some());
+}
+
+#[test]
+fn the_configurations_people_may_log_in_to_what_they_made() {
+    let theirs = RunKeys::ed25519([9; 32], "").unwrap().public;
+    let mut settings = settings();
+    settings.cloud.authorized_keys = vec![format!("{theirs} anna@home")];
+    let life = Life::hand_made_with(settings);
+    lock(&life.sandbox.model).operators_keys = vec![RunKeys::ed25519([8; 32], "").unwrap().public, theirs];
+    assert_eq!(life.process(&Tripwire::new()).outcome(), "succeeded", "{}", why(&life));
+}
+
+#[test]
+fn a_label_or_comment_whose_reply_is_lost_is_settled_by_a_look() {
+    let wanted = from(Life::hand_made);
+    for op in ["cloud.server.update", "cloud.primary_ip.update", "cloud.firewall.update", "dns.batch"] {
+        let life = Life::hand_made();
+        let fault = lock(&life.sandbox.model).faults.plan(Fault::once(Matcher::op(op), FaultKind::LostReply));
+        let end = life.process(&Tripwire::new());
+        assert_eq!(lock(&life.sandbox.model).faults.fired(fault), 1, "{op}");
+        assert_eq!(survived(&life, &end, &wanted), Vec::<String>::new(), "{op}");
+        let times = |life: &Life| lock(&life.sandbox.model).ledger.count(op);
+        let usual = if op.starts_with("dns") || op.contains("firewall") { 1 } else { 3 };
+        assert_eq!(times(&life), usual, "{op}: nothing is written twice");
+    }
+}
+
+#[test]
+fn a_run_that_takes_over_does_nothing_else_whatever_its_playbook_says() {
+    let written = Source::embedded().playbook("adopt").unwrap().unwrap();
+    for (step, of) in [
+        ("{ id: more, each: node, do: { server.protect: {} }, needs: [label] }", "server"),
+        ("{ id: more, each: node, do: { node.script: { script: late.sh } }, needs: [label] }", "node"),
+        ("{ id: more, do: { teardown.servers: {} }, needs: [label] }", "server"),
+        ("{ id: more, do: { placement_group.ensure: {} }, needs: [label] }", "new placement group"),
+    ] {
+        let mut life = Life::hand_made();
+        life.plan = plan_of(&life.settings, &format!("{}  - {step}\n", &*written.text), "adopt.yaml");
+        // For the last but one: what it finds to take down is what this run has made, and that is nothing.
+        let end = life.process(&Tripwire::new());
+        let told = why(&life);
+        let wanted = if step.contains("teardown") { "succeeded" } else { "refused" };
+        assert_eq!(end.outcome(), wanted, "{step}: {told}");
+        assert!(wanted == "succeeded" || (told.contains("labels and marks it alone") && told.contains(of)), "{told}");
+        assert_eq!(life.broken_promises(), Vec::<String>::new(), "{step}");
+        let mut ops: Vec<String> = lock(&life.sandbox.model).ledger.applied().map(|e| e.op.clone()).collect();
+        ops.retain(|op| !op.ends_with(".update") && op != "dns.batch" && !op.ends_with(".create"));
+        assert!(ops.is_empty(), "{ops:?}");
+    }
 }
