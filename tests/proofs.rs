@@ -106,6 +106,7 @@ impl Desk {
             wall_at: 0,
             digests: self.digests(settings, &plan, &scripts),
             left_out: Vec::new(),
+            reconstructed: None,
         }
     }
     /// What the first record is documented to hold.

@@ -1,7 +1,7 @@
 //! How a step reaches a node or the API server: addresses and pinned keys from facts, secrets from the run's files.
 
 use super::{FactKind, StepContext};
-use crate::world::{self, ApiAt, Error, Host, Identity, Result, Script, Secret};
+use crate::world::{self, ApiAt, Error, Host, Identity, Result, Script, Secret, Server};
 use std::collections::BTreeMap;
 use std::io;
 
@@ -73,6 +73,38 @@ pub(super) async fn host(cx: &StepContext<'_>, node: &str) -> Result<Host> {
         user: cx.settings().cloud.user.clone(),
         host_keys,
         identity: identity(cx).await?,
+    })
+}
+
+/// Where the node's first host key lies in the run's secrets.
+pub(super) fn host_key_file(node: &str) -> String {
+    format!("secrets/host-{node}")
+}
+
+/// The host key that a server's label vouches for.
+pub(super) enum Vouched {
+    /// The server shows it.
+    Key(String),
+    /// Nobody shows one there now.
+    Silent,
+    /// There is none; why not.
+    No(String),
+}
+
+/// The host key of a server whose label is all that is left of what was known of it. The label holds half of a SHA-256, so that
+/// nobody can show another key that has it.
+pub(super) async fn vouched(cx: &StepContext<'_>, server: &Server) -> Result<Vouched> {
+    let Some(label) = server.labels.get(world::HOST_KEY) else {
+        return Ok(Vouched::No("its host key was not recorded yet, and is lost".to_owned()));
+    };
+    let shown = match server.public_ip {
+        Some(ip) => cx.world.shell.seen_host_key(ip.into()).await?,
+        None => None,
+    };
+    let Some(shown) = shown else { return Ok(Vouched::Silent) };
+    Ok(match world::fingerprint_label(&shown)? == *label {
+        true => Vouched::Key(shown),
+        false => Vouched::No("it shows another host key than the one that its label is of".to_owned()),
     })
 }
 

@@ -105,6 +105,15 @@ pub enum Check {
     Refused(String),
     /// Evidence against going on, for a person to accept in a step with `evidence: true`; once accepted, the facts stand.
     Against(String, Facts),
+    /// The same where it is another's: what must be typed is this name, not the cluster's.
+    Anothers {
+        /// The evidence.
+        text: String,
+        /// What must be typed.
+        name: String,
+        /// What stands once it is accepted.
+        facts: Facts,
+    },
 }
 
 /// What an action may do besides looking: implemented by the engine.
@@ -162,6 +171,10 @@ pub trait Action: Send + Sync {
     fn describe(&self, place: &Place<'_>) -> String;
     /// What of the configuration it depends on, so that a resume can tell which steps a change concerns. Pure, no secrets.
     fn inputs(&self, place: &Place<'_>) -> Value;
+    /// What [`world::SPEC`] on what it makes is the digest of; none where it makes nothing of its own. Pure, no secrets.
+    fn made_from(&self, _place: &Place<'_>) -> Option<Value> {
+        None
+    }
     /// The facts it finds.
     fn provides(&self) -> &'static [FactKind] {
         &[]

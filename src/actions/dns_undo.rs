@@ -1,4 +1,4 @@
-//! `dns.undo`: the names of the cluster point again where they did before an earlier run.
+//! `dns.undoable`, `dns.undo`: the names of the cluster point again where they did before an earlier run.
 
 use super::dns::{change, save, zone};
 use super::{access, Action, Check, Facts, Place, StepContext};
@@ -95,6 +95,42 @@ fn is_address(record: &Record) -> bool {
     matches!(record.kind.as_str(), "A" | "AAAA")
 }
 
+/// What the project holds, by address: a server in words, and whether it is on.
+type Held = BTreeMap<String, (String, bool)>;
+
+/// That some of the addresses are whoever's by now; `None` where the project holds all of them.
+fn lost(earlier: &[EarlierRecord], held: &Held) -> Option<String> {
+    let addresses = earlier.iter().filter(|r| r.is_address());
+    let lost: Vec<&str> = addresses.filter(|r| !held.contains_key(&r.content)).map(|r| &*r.content).collect();
+    (!lost.is_empty()).then(|| {
+        format!(
+            "the project no longer holds {}: whoever holds it now would get the traffic; point the names at servers of \
+             yours by hand, or leave them",
+            lost.join(", ")
+        )
+    })
+}
+
+/// Every address that the names shall have again is still this project's: seen before anything is touched.
+pub(super) struct Undoable;
+
+#[async_trait]
+impl Action for Undoable {
+    fn describe(&self, _place: &Place<'_>) -> String {
+        "make sure that the project still holds the addresses of before".to_owned()
+    }
+    fn inputs(&self, place: &Place<'_>) -> Value {
+        json!({ "zone": place.settings.dns.zone, "hosts": place.settings.dns.hosts })
+    }
+    async fn check(&self, cx: &StepContext<'_>) -> Result<Check> {
+        let lost = lost(&Undo::earlier(cx).await?, &Undo::held(cx).await?);
+        Ok(lost.map_or(Check::Done(Facts::none()), Check::Refused))
+    }
+    async fn apply(&self, _cx: &StepContext<'_>) -> Result<()> {
+        Ok(())
+    }
+}
+
 /// Puts the records of before an earlier run back.
 pub(super) struct Undo;
 
@@ -104,9 +140,8 @@ impl Undo {
         let text = access::kept(cx, WANTED).await?.ok_or_else(none)?;
         earlier_records(text.expose()).map_err(|why| Error::fatal(format!("{WANTED}: {why}")))
     }
-    /// What the project holds, by address: a server in words, and whether it is on.
-    async fn held(cx: &StepContext<'_>) -> Result<BTreeMap<String, (String, bool)>> {
-        let mut held = BTreeMap::new();
+    async fn held(cx: &StepContext<'_>) -> Result<Held> {
+        let mut held = Held::new();
         for address in cx.world.cloud.primary_ips().await? {
             held.insert(address.address.to_string(), (format!("address {} of no server", address.name), false));
         }
@@ -132,14 +167,8 @@ impl Action for Undo {
     }
     async fn check(&self, cx: &StepContext<'_>) -> Result<Check> {
         let (earlier, held) = (Self::earlier(cx).await?, Self::held(cx).await?);
-        let addresses = earlier.iter().filter(|r| r.is_address());
-        let lost: Vec<&str> = addresses.filter(|r| !held.contains_key(&r.content)).map(|r| &*r.content).collect();
-        if !lost.is_empty() {
-            return Ok(Check::Refused(format!(
-                "the project no longer holds {}: whoever holds it now would get the traffic; point the names at servers of \
-                 yours by hand, or leave them",
-                lost.join(", ")
-            )));
+        if let Some(lost) = lost(&earlier, &held) {
+            return Ok(Check::Refused(lost));
         }
         let (batch, lines) = undone(&cx.world.dns.records(&zone(cx).await?, &cx.settings().dns.hosts).await?, &earlier);
         for record in earlier.iter().filter(|r| r.is_address()) {

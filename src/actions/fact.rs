@@ -45,16 +45,27 @@ pub enum FactKind {
     Adopted,
     /// Cloudflare's ids of records that a person accepted as the cluster's, with spaces between.
     AdoptedRecords,
+    /// Cloud id of the cluster's lease, which this run holds.
+    LeaseId,
+    /// Cloud id of another run's lease that a person has named as one to be broken; empty where there is none.
+    BrokenLease,
     /// What a rehearsal will cost at most: euro, net.
     CostForecast,
     /// What a rehearsal's servers did cost until they were deleted: euro, net.
     CostActual,
-    /// Cloud id of the server that a node had before the present one: it was lost while the run went on. Remembered, not found.
+    /// Cloud id of the server that a node had before the present one: it was lost while the run went on. Remembered, not found:
+    /// [`UNKNOWN`] where the memory is lost.
     EarlierServer,
+    /// Cloud ids of servers of this run that nobody can log in to any more and that a person gave up, with spaces between.
+    GivenUp,
 }
 
+/// What [`FactKind::EarlierServer`] says of a node whose run was reconstructed: its present server may not be the first, and
+/// what the run held to get into it is lost.
+pub const UNKNOWN: &str = "unknown";
+
 impl FactKind {
-    const NAMES: [(Self, &'static str); 21] = [
+    const NAMES: [(Self, &'static str); 24] = [
         (Self::SshKeyId, "ssh_key.id"),
         (Self::NetworkId, "network.id"),
         (Self::FirewallId, "firewall.id"),
@@ -73,9 +84,12 @@ impl FactKind {
         (Self::OldServers, "old_cluster.servers"),
         (Self::Adopted, "adopt.things"),
         (Self::AdoptedRecords, "adopt.records"),
+        (Self::LeaseId, "lease.id"),
+        (Self::BrokenLease, "lease.broken"),
         (Self::CostForecast, "cost.forecast"),
         (Self::CostActual, "cost.actual"),
         (Self::EarlierServer, "server.earlier"),
+        (Self::GivenUp, "server.given_up"),
     ];
     /// The name used in journals and messages.
     pub fn name(self) -> &'static str {
@@ -125,7 +139,14 @@ impl Facts {
     }
     /// The servers without labels that a person accepted as the old cluster's.
     pub fn accepted(&self) -> Vec<i64> {
-        let ids = self.find(FactKind::OldServers, None).unwrap_or_default();
+        self.ids(FactKind::OldServers)
+    }
+    /// The servers of this run that a person gave up.
+    pub fn given_up(&self) -> Vec<i64> {
+        self.ids(FactKind::GivenUp)
+    }
+    fn ids(&self, kind: FactKind) -> Vec<i64> {
+        let ids = self.find(kind, None).unwrap_or_default();
         ids.split(' ').filter_map(|id| id.parse().ok()).collect()
     }
     /// Whether the run takes over what was made by hand: then it does nothing else.
@@ -141,6 +162,10 @@ impl Facts {
     /// Whether a person accepted this record, by its id, as the cluster's.
     pub fn accepts_record(&self, id: &str) -> bool {
         self.find(FactKind::AdoptedRecords, None).unwrap_or_default().split(' ').any(|record| record == id)
+    }
+    /// Whether the node's server is from before the run's state was lost: what the run held to get into it is gone.
+    pub fn is_from_before(&self, node: &str) -> bool {
+        self.find(FactKind::EarlierServer, Some(node)) == Some(UNKNOWN)
     }
     /// With a fact about the whole cluster.
     #[must_use]

@@ -65,7 +65,9 @@ async fn rest_of(world: &World, settings: &Settings, run: &str) -> Result<Vec<Re
     let mut all = Vec::new();
     for kind in KINDS {
         let things = world.cloud.things(kind, &selector).await?;
-        let gone = things.into_iter().filter(|t| goes(settings, run, &t.labels, now));
+        // The lease is given back by whoever holds it.
+        let mine = things.into_iter().filter(|t| t.name != world::lease_name(&settings.cluster));
+        let gone = mine.filter(|t| goes(settings, run, &t.labels, now));
         all.extend(gone.map(|thing| Rest::thing(kind, thing)));
     }
     // One that came with a server has no labels, and goes with it.

@@ -39,11 +39,14 @@ impl Rotation {
         let ended = well("hostkey.sh", "check", cx.world.shell.look(&host, &script).await?)?;
         let served = ended.value("host_key").filter(|k| !k.is_empty());
         let next = ended.value("next_host_key").filter(|k| !k.is_empty());
-        let first = cx.facts.text(FactKind::FirstHostKey, Some(node))?;
+        // Not known where the run was reconstructed: what the node serves then is what its label vouches for.
+        let first = cx.facts.find(FactKind::FirstHostKey, Some(node));
         // The node asks its own sshd, which may just be restarting.
         let Some(served) = served else { return Ok(Check::Pending("sshd shows no ed25519 host key".to_owned())) };
         Ok(match self {
-            Self::Prepare if served != first => Check::Done(Facts::none().of(FactKind::NextHostKey, node, served)),
+            Self::Prepare if Some(served) != first => {
+                Check::Done(Facts::none().of(FactKind::NextHostKey, node, served))
+            }
             Self::Prepare => match next {
                 Some(next) => Check::Done(Facts::none().of(FactKind::NextHostKey, node, next)),
                 None => Check::Needed("no next host key yet".to_owned()),

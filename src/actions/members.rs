@@ -16,14 +16,15 @@ struct Seen {
     members: Vec<String>,
 }
 
-/// Whether the node has had another server before.
+/// Whether the node has had another server before, or may have.
 pub(super) fn replaced(cx: &StepContext<'_>, node: &str) -> bool {
     cx.facts.find(FactKind::EarlierServer, Some(node)).is_some()
 }
 
-/// Nodes of which a server was lost while the run went on.
+/// Nodes of which a server was lost while the run went on, as far as that is known.
 fn lost<'a>(cx: &StepContext<'a>) -> Vec<&'a str> {
-    cx.settings().nodes.iter().map(|n| n.key.as_str()).filter(|node| replaced(cx, node)).collect()
+    let nodes = cx.settings().nodes.iter().map(|n| n.key.as_str());
+    nodes.filter(|node| replaced(cx, node) && !cx.facts.is_from_before(node)).collect()
 }
 
 /// The other nodes that may have joined a cluster: none does before its own host key is known.

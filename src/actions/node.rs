@@ -1,9 +1,9 @@
 //! `node.ready` and `node.script`: waiting for a node, and running a script of `steps/scripts` on it.
 
-use super::access;
+use super::{access, regain};
 use super::{Action, Check, FactKind, Facts, Place, StepContext};
 use crate::config::Settings;
-use crate::world::{Class, Ended, Error, Result, Secret, Target};
+use crate::world::{Class, Ended, Error, Host, Result, Secret, Target};
 use async_trait::async_trait;
 use serde_json::{json, Value};
 use std::collections::BTreeMap;
@@ -26,6 +26,9 @@ impl Action for Ready {
         let host = access::host(cx, &cx.node()?.key).await?;
         let script = access::script(cx, "probe.sh", "check", BTreeMap::new())?;
         match cx.world.shell.look(&host, &script).await {
+            Err(error) if error.is("permission_denied") && Self::lost_its_key(cx)? => {
+                Self::as_operator(cx, host, &error).await
+            }
             Err(error) if error.class == Class::Transient => Ok(Check::Pending(error.what)),
             // Where systemd holds port 22, sshd may answer before cloud-init has put the node's key in place. Nothing is sent to
             // it; one that stays is another machine, or a node that never got its key.
@@ -40,8 +43,40 @@ impl Action for Ready {
             },
         }
     }
-    async fn apply(&self, _cx: &StepContext<'_>) -> Result<()> {
-        Ok(())
+    /// Reached only where the run's key is not on the node.
+    async fn apply(&self, cx: &StepContext<'_>) -> Result<()> {
+        let host = access::host(cx, &cx.node()?.key).await?;
+        match Self::run_key(cx).await? {
+            Some(key) => regain::let_in(cx, host, &key).await,
+            None => Ok(()),
+        }
+    }
+}
+
+impl Ready {
+    /// Whether the node may have been made with another key than the run has now, and opens to the operator's own.
+    fn lost_its_key(cx: &StepContext<'_>) -> Result<bool> {
+        Ok(cx.facts.is_from_before(&cx.node()?.key) && !cx.settings().cloud.authorized_keys.is_empty())
+    }
+
+    async fn run_key(cx: &StepContext<'_>) -> Result<Option<String>> {
+        access::kept(cx, access::IDENTITY).await?.as_ref().map(crate::world::public_key).transpose()
+    }
+
+    /// The run's key is refused: whether it is missing on the node, as the operator sees it there.
+    async fn as_operator(cx: &StepContext<'_>, host: Host, refused: &Error) -> Result<Check> {
+        let key = Self::run_key(cx).await?.unwrap_or_default();
+        match regain::as_operator(cx, host, Some(&key)).await {
+            Ok(ended) if ended.value("authorized") == Some("no") => {
+                Ok(Check::Needed("the run's new key on the node".to_owned()))
+            }
+            // A node that is just being set up lets nobody in for a moment.
+            Ok(_) => Ok(Check::Pending(refused.what.clone())),
+            Err(error) if error.class == Class::Transient || error.is("permission_denied") => {
+                Ok(Check::Pending(refused.what.clone()))
+            }
+            Err(error) => Err(error),
+        }
     }
 }
 

@@ -92,6 +92,24 @@ async fn records(cx: &StepContext<'_>) -> Result<Option<Vec<Record>>> {
     }
 }
 
+/// Whether any health check is answered there, or through the edge, asked at once.
+pub(super) async fn serves(cx: &StepContext<'_>, node: Option<IpAddr>) -> Result<bool> {
+    let ask = |health: &HealthSettings| {
+        let get = Get { url: health.url.clone(), node, timeout: cx.settings().timeouts.probe };
+        let (status, contains) = (health.status, health.contains.clone());
+        async move {
+            match cx.world.http.get(&get).await {
+                Ok(reply) => Ok(reply.status == status
+                    && contains.is_none_or(|text| String::from_utf8_lossy(&reply.body).contains(&text))),
+                Err(error) if error.class == Class::Transient => Ok(false),
+                Err(error) => Err(error),
+            }
+        }
+    };
+    let answers = join_all(cx.settings().health.iter().map(ask)).await;
+    answers.into_iter().try_fold(false, |any, answer| Ok(any || answer?))
+}
+
 impl Dead {
     /// Old servers by label, and whatever DNS points at.
     async fn suspects(cx: &StepContext<'_>) -> Result<Suspects> {
@@ -112,24 +130,6 @@ impl Dead {
         Ok(Suspects { servers: all.into_iter().filter(suspect).collect(), elsewhere, unknown })
     }
 
-    /// Whether any health check is answered there, or through the edge, asked at once.
-    async fn serves(cx: &StepContext<'_>, node: Option<IpAddr>) -> Result<bool> {
-        let ask = |health: &HealthSettings| {
-            let get = Get { url: health.url.clone(), node, timeout: cx.settings().timeouts.probe };
-            let (status, contains) = (health.status, health.contains.clone());
-            async move {
-                match cx.world.http.get(&get).await {
-                    Ok(reply) => Ok(reply.status == status
-                        && contains.is_none_or(|text| String::from_utf8_lossy(&reply.body).contains(&text))),
-                    Err(error) if error.class == Class::Transient => Ok(false),
-                    Err(error) => Err(error),
-                }
-            }
-        };
-        let answers = join_all(cx.settings().health.iter().map(ask)).await;
-        answers.into_iter().try_fold(false, |any, answer| Ok(any || answer?))
-    }
-
     /// Whether a server serves, and whether it is alive: sshd, etcd or the API answer. One that is off does neither.
     async fn evidence(cx: &StepContext<'_>, server: &Server) -> Result<(bool, bool)> {
         let Some(address) = server.public_ip.map(IpAddr::V4) else { return Ok((false, false)) };
@@ -137,7 +137,7 @@ impl Dead {
             return Ok((false, false));
         }
         let ports = join_all(CONTROL_PLANE.map(|port| cx.world.shell.listens(address, port)));
-        let asked = join3(Self::serves(cx, Some(address)), cx.world.shell.seen_host_key(address), ports).await;
+        let asked = join3(serves(cx, Some(address)), cx.world.shell.seen_host_key(address), ports).await;
         let (serves, key, ports) = asked;
         let listens = ports.into_iter().try_fold(false, |any, port| Ok::<_, Error>(any || port?))?;
         Ok((serves?, key?.is_some() || listens))
@@ -147,7 +147,7 @@ impl Dead {
     /// seen where the old nodes let nobody but the edge in, and where nobody can say what DNS names.
     async fn edge_serves(cx: &StepContext<'_>) -> Result<bool> {
         let own = cx.world.cloud.servers(&world::selector(&cx.settings().cluster, Some(&cx.place.run.id))).await?;
-        Ok(own.is_empty() && Self::serves(cx, None).await?)
+        Ok(own.is_empty() && serves(cx, None).await?)
     }
 
     /// What speaks against a rebuild.
@@ -155,7 +155,7 @@ impl Dead {
         let Suspects { servers, elsewhere, unknown } = Self::suspects(cx).await?;
         // All at once: one that hangs must not keep the others waiting.
         let found = join_all(servers.iter().map(|server| Self::evidence(cx, server)));
-        let strangers = join_all(elsewhere.iter().map(|address| Self::serves(cx, Some(*address))));
+        let strangers = join_all(elsewhere.iter().map(|address| serves(cx, Some(*address))));
         let (found, strangers, edge) = join3(found, strangers, Self::edge_serves(cx)).await;
         let (mut alive, mut against) = (Alive::default(), Against::default());
         for (server, evidence) in servers.iter().zip(found) {

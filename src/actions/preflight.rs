@@ -149,12 +149,15 @@ async fn names(cx: &StepContext<'_>, found: &mut Findings) -> Result<()> {
             );
         }
     }
-    for (kind, suffix) in
-        [(ThingKind::Network, "net"), (ThingKind::Firewall, "nodes"), (ThingKind::PlacementGroup, "spread")]
-    {
-        let name = cx.place.name(suffix);
+    for (kind, suffixes) in [
+        (ThingKind::Network, &["net"][..]),
+        (ThingKind::Firewall, &["nodes"]),
+        (ThingKind::PlacementGroup, &["spread", "lease"]),
+    ] {
+        let names: Vec<String> = suffixes.iter().map(|suffix| cx.place.name(suffix)).collect();
         let things = found.take(cx.world.cloud.things(kind, "").await)?.unwrap_or_default();
-        if things.iter().any(|t| t.name == name && !world::of_cluster(&t.labels, cluster)) {
+        let foreign = |t: &&world::Thing| names.contains(&t.name) && !world::of_cluster(&t.labels, cluster);
+        for world::Thing { name, .. } in things.iter().filter(foreign) {
             let kind = kind.word().replace('_', " ");
             found.problem(
                 format!("{kind} {name} exists and does not carry this cluster's labels"),

@@ -5,8 +5,8 @@ use super::rank::Part;
 use super::rollout::Until;
 use super::verify::Which;
 use super::{
-    adopt, apart, cluster_node, cost, dns, dns_undo, fence, firewall_peers, inventory, k3s, manifests, node, old,
-    preflight, rollout, server, stock, teardown, teardown_live, thing, token, verify, Action,
+    adopt, apart, cluster_node, cost, dns, dns_undo, fence, firewall_peers, inventory, k3s, lease, manifests, node,
+    old, preflight, regain, rollout, server, stock, teardown, teardown_live, thing, token, verify, Action,
 };
 use crate::config::known;
 use crate::world::ThingKind;
@@ -19,8 +19,13 @@ pub fn action(name: &str, params: &Value) -> Result<Arc<dyn Action>, String> {
     let action: Arc<dyn Action> = match name {
         "preflight.check" => Arc::new(preflight::Preflight),
         "stock.check" => Arc::new(stock::Stock),
+        "access.regain" => Arc::new(regain::Access),
+        "servers.give_up" => Arc::new(regain::GiveUp),
         "old_cluster.dead" => Arc::new(old::Dead),
         "old_cluster.fence" => Arc::new(fence::Fence),
+        "lease.free" => Arc::new(lease::Free),
+        "lease.hold" => Arc::new(lease::Hold),
+        "lease.release" => Arc::new(lease::Release),
         "ssh_key.ensure" => Arc::new(thing::Ensure(ThingKind::SshKey)),
         "network.ensure" => Arc::new(thing::Ensure(ThingKind::Network)),
         "firewall.ensure" => Arc::new(thing::Ensure(ThingKind::Firewall)),
@@ -50,6 +55,7 @@ pub fn action(name: &str, params: &Value) -> Result<Arc<dyn Action>, String> {
             stable: params.pick("stable", &["yes", "no"], |word| Some(word == "yes"))?,
         }),
         "dns.point" => Arc::new(dns::Point),
+        "dns.undoable" => Arc::new(dns_undo::Undoable),
         "dns.undo" => Arc::new(dns_undo::Undo),
         "rehearsal.apart" => Arc::new(apart::Apart),
         "rehearsal.budget" => Arc::new(cost::Budget(params.pick("until", &["end", "expiry"], paid_until)?)),
@@ -75,11 +81,16 @@ pub fn action(name: &str, params: &Value) -> Result<Arc<dyn Action>, String> {
 }
 
 /// All names that [`action`] knows, for messages.
-pub const NAMES: [&str; 46] = [
+pub const NAMES: [&str; 52] = [
     "preflight.check",
     "stock.check",
+    "access.regain",
+    "servers.give_up",
     "old_cluster.dead",
     "old_cluster.fence",
+    "lease.free",
+    "lease.hold",
+    "lease.release",
     "ssh_key.ensure",
     "network.ensure",
     "firewall.ensure",
@@ -104,6 +115,7 @@ pub const NAMES: [&str; 46] = [
     "node.answers",
     "edge.answers",
     "dns.point",
+    "dns.undoable",
     "dns.undo",
     "firewall.peers",
     "rehearsal.apart",

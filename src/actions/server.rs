@@ -1,6 +1,6 @@
 //! `server.ensure`: one server, created in one call with everything it needs, so that it is never open.
 
-use super::access::{self, IDENTITY};
+use super::access::{self, Vouched, IDENTITY};
 use super::thing::exists_by_now;
 use super::{Action, Check, FactKind, Facts, Place, StepContext};
 use crate::config::{CloudSettings, NetworkSettings};
@@ -11,11 +11,6 @@ use std::net::IpAddr;
 
 /// Makes the step's server, or finds it.
 pub(super) struct Ensure;
-
-/// Where the node's first host key lies in the run's secrets.
-fn host_key_file(node: &str) -> String {
-    format!("secrets/host-{node}")
-}
 
 /// What cloud-init is told. JSON is YAML; the host key in it is replaced as soon as the node answers, because the cloud keeps
 /// user data and serves it to the node.
@@ -79,12 +74,12 @@ fn peer_address(server: &Server, settings: &crate::config::Settings, network: i6
     }
 }
 
-impl Ensure {
-    /// What a server is made from, as far as it cannot be changed later: where and of which type it is, is the stock's choice.
-    fn made_from(place: &Place<'_>) -> Value {
-        json!({ "image": place.settings.cloud.image, "user": place.settings.cloud.user })
-    }
+/// What a server is made from, as far as it cannot be changed later: where and of which type it is, is the stock's choice.
+fn image_and_user(place: &Place<'_>) -> Value {
+    json!({ "image": place.settings.cloud.image, "user": place.settings.cloud.user })
+}
 
+impl Ensure {
     /// The servers of this run, and the step's own among them.
     async fn of_run(cx: &StepContext<'_>) -> Result<(Vec<Server>, Option<Server>)> {
         let run = world::selector(&cx.settings().cluster, Some(&cx.place.run.id));
@@ -130,7 +125,7 @@ impl Ensure {
 
     async fn spec(&self, cx: &StepContext<'_>, server_type: &str, location: &str) -> Result<ServerSpec> {
         let node = &cx.node()?.key;
-        let private = access::kept_or(cx, &host_key_file(node), || access::new_key(cx, "")).await?;
+        let private = access::kept_or(cx, &access::host_key_file(node), || access::new_key(cx, "")).await?;
         let identity = access::kept(cx, IDENTITY).await?;
         let identity =
             identity.ok_or_else(|| Error::fatal("the run's SSH key is missing").remedy("start a new run"))?;
@@ -140,7 +135,7 @@ impl Ensure {
         let network = cx.facts.id(FactKind::NetworkId, None)?;
         let group = cx.facts.id(FactKind::PlacementGroupId, None)?;
         let cloud = &cx.settings().cloud;
-        let labels = cx.labels(&Self::made_from(&cx.place));
+        let labels = cx.labels(&image_and_user(&cx.place));
         let expires = labels.get(world::EXPIRES).and_then(|text| text.parse().ok()).map(world::calendar);
         let host = HostKeyPair { private: private_text, public: &host_key };
         Ok(ServerSpec {
@@ -186,8 +181,12 @@ impl Action for Ensure {
         json!({ "types": cloud.server_types, "locations": cloud.locations, "image": cloud.image, "user": cloud.user })
     }
 
+    fn made_from(&self, place: &Place<'_>) -> Option<Value> {
+        Some(image_and_user(place))
+    }
+
     fn provides(&self) -> &'static [FactKind] {
-        &[FactKind::ServerId, FactKind::NodeAddress, FactKind::PeerAddress, FactKind::FirstHostKey]
+        &[FactKind::ServerId, FactKind::NodeAddress, FactKind::PeerAddress, FactKind::FirstHostKey, FactKind::HostKey]
     }
 
     fn uses(&self) -> &'static [FactKind] {
@@ -208,7 +207,7 @@ impl Action for Ensure {
                 false => format!("server {name} (id {id}) exists and is not this cluster's"),
             }));
         }
-        let made_from = cx.place.labels(&Self::made_from(&cx.place)).remove(world::SPEC);
+        let made_from = cx.place.labels(&image_and_user(&cx.place)).remove(world::SPEC);
         if server.labels.get(world::SPEC) != made_from.as_ref() {
             return Ok(Check::Refused(format!(
                 "server {name} (id {id}) was made from another image or for another user than relight.yaml says now; take the \
@@ -218,10 +217,6 @@ impl Action for Ensure {
         if let Some(why) = no_longer_listed(&server, &cx.settings().cloud) {
             return Ok(Check::Refused(why));
         }
-        let host_key = access::kept(cx, &host_key_file(node)).await?;
-        let Some(host_key) = host_key else {
-            return Ok(Check::Refused(format!("server {name} (id {id}) is this run's, but its host key is lost")));
-        };
         if server.status == ServerStatus::Off {
             let until = server.labels.get(world::EXPIRES).and_then(|text| text.parse().ok());
             if until.is_some_and(|until: u64| cx.world.clock.now().as_secs() >= until) {
@@ -238,12 +233,19 @@ impl Action for Ensure {
         let (Some(public), Some(peer)) = (server.public_ip, peer_address(&server, cx.settings(), network)) else {
             return Ok(Check::Pending(format!("server {name} has not got its addresses yet")));
         };
-        let facts = Facts::none()
-            .of(FactKind::ServerId, node, id)
-            .of(FactKind::NodeAddress, node, public)
-            .of(FactKind::PeerAddress, node, peer)
-            .of(FactKind::FirstHostKey, node, world::public_key(&host_key)?);
-        Ok(Check::Done(facts))
+        let facts = Facts::none().of(FactKind::ServerId, node, id).of(FactKind::NodeAddress, node, public).of(
+            FactKind::PeerAddress,
+            node,
+            peer,
+        );
+        if let Some(host_key) = access::kept(cx, &access::host_key_file(node)).await? {
+            return Ok(Check::Done(facts.of(FactKind::FirstHostKey, node, world::public_key(&host_key)?)));
+        }
+        Ok(match access::vouched(cx, &server).await? {
+            Vouched::Key(key) => Check::Done(facts.of(FactKind::HostKey, node, key)),
+            Vouched::Silent => Check::Pending(format!("server {name} (id {id}) does not answer by SSH")),
+            Vouched::No(why) => Check::Refused(format!("server {name} (id {id}) is this run's, but {why}")),
+        })
     }
 
     async fn apply(&self, cx: &StepContext<'_>) -> Result<()> {

@@ -58,6 +58,10 @@ impl Ensure {
         Ok(self.spec(&cx.place, public))
     }
 
+    fn of_this_run(&self, cx: &StepContext<'_>, thing: &Thing) -> bool {
+        world::of_run(&thing.labels, &cx.settings().cluster, &cx.place.run.id)
+    }
+
     async fn existing(&self, cx: &StepContext<'_>) -> Result<Option<Thing>> {
         let name = cx.place.name(&self.suffix(&cx.place));
         Ok(cx.world.cloud.things(self.0, "").await?.into_iter().find(|t| t.name == name))
@@ -165,6 +169,10 @@ impl Action for Ensure {
         json!({ "kind": self.0.word(), "spec": spec })
     }
 
+    fn made_from(&self, place: &Place<'_>) -> Option<Value> {
+        Some(self.inputs(place))
+    }
+
     fn provides(&self) -> &'static [FactKind] {
         match self.0 {
             ThingKind::SshKey => &[FactKind::SshKeyId],
@@ -197,6 +205,10 @@ impl Action for Ensure {
         Ok(match (same, self.0) {
             (true, _) => Check::Done(Facts::none().with(self.fact(), thing.id)),
             (false, ThingKind::Firewall) => Check::Needed(format!("rules of {kind} {name}")),
+            // Its private half is lost.
+            (false, ThingKind::SshKey) if self.of_this_run(cx, &thing) => {
+                Check::Needed(format!("{kind} {name} in the place of the lost one"))
+            }
             (false, _) => Check::Refused(format!("{kind} {name} (id {}) exists and is not as configured", thing.id)),
         })
     }
@@ -211,7 +223,14 @@ impl Action for Ensure {
             let permit = cx.effects.permit(Target::Cloud { kind: "firewall", id: thing.id }, "set its rules").await?;
             return cx.world.cloud.set_firewall_rules(&permit, thing.id, &rules).await;
         }
-        let labels = cx.labels(&self.inputs(&cx.place));
+        if let (Some(lost), ThingSpec::SshKey(_)) = (self.existing(cx).await?, &wanted) {
+            if lost.spec != wanted && self.of_this_run(cx, &lost) {
+                let target = Target::Cloud { kind: self.0.word(), id: lost.id };
+                let permit = cx.effects.permit(target, "delete it: its private half is lost").await?;
+                cx.world.cloud.delete_thing(&permit, self.0, lost.id).await?;
+            }
+        }
+        let labels = cx.labels(&self.made_from(&cx.place).unwrap_or_default());
         let target = Target::CloudNew { kind: self.0.word(), name: name.clone() };
         let permit = cx.effects.permit(target, &self.describe(&cx.place)).await?;
         let made = cx.world.cloud.create_thing(&permit, &name, &wanted, &labels).await;

@@ -41,9 +41,10 @@ pub struct Global {
     /// Answer confirm gates with yes. Typed gates, and whatever evidence raised, need --confirm.
     #[arg(long, short, global = true)]
     pub yes: bool,
-    /// Answer typed gates, and whatever evidence raised, with the cluster's name.
+    /// Answer typed gates, and whatever evidence raised, with the cluster's name; or a lease that another run holds with that
+    /// run's. May be given for both.
     #[arg(long, global = true, value_name = "NAME")]
-    pub confirm: Option<String>,
+    pub confirm: Vec<String>,
 }
 
 /// Latencies of the sandbox.
@@ -105,6 +106,12 @@ pub enum Command {
     /// Go on with a run that was interrupted or failed.
     Resume {
         /// The run's id; needed where several are unfinished.
+        run: Option<String>,
+    },
+    /// The state directory is lost: make a run's journal anew from the labels of what it made, then `relight resume` it.
+    Reconstruct {
+        /// The run's id; needed where what is there is of several runs.
+        #[arg(long, value_name = "ID")]
         run: Option<String>,
     },
     /// Show the last run.

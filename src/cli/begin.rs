@@ -202,7 +202,22 @@ async fn start(
 ) -> Result<Exit, Stop> {
     let (files, clock) = (Arc::clone(&world.files), Arc::clone(&world.clock));
     let (journal, _) = Journal::open(&id.id, files, clock, Arc::new(drawing.clone())).await?;
-    let first = RunStarted {
+    journal.append(Event::RunStarted(Box::new(first_record(global, prepared, id, &world, plan)))).await?;
+    let started_at = world::millis(world.clock.now());
+    let memory = RunState { started_at, ..RunState::default() };
+    let json = global.json;
+    Drive { world: &world, prepared, id, journal: &journal, memory, drawing, header, json }.run().await
+}
+
+/// What a run is, as its journal begins.
+pub fn first_record(
+    global: &Global,
+    prepared: &Prepared,
+    id: &RunId,
+    world: &World,
+    plan: Vec<StepRecord>,
+) -> RunStarted {
+    RunStarted {
         format: FORMAT,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         run: id.id.clone(),
@@ -218,12 +233,8 @@ async fn start(
         wall_at: world::millis(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default()),
         digests: digests::of(&global.state, prepared),
         left_out: digests::left_out(global, prepared, id.mode),
-    };
-    journal.append(Event::RunStarted(Box::new(first))).await?;
-    let started_at = world::millis(world.clock.now());
-    let memory = RunState { started_at, ..RunState::default() };
-    let json = global.json;
-    Drive { world: &world, prepared, id, journal: &journal, memory, drawing, header, json }.run().await
+        reconstructed: None,
+    }
 }
 
 /// The typed gates, and the evidence, that the question before the run has answered, where exactly that was shown and the name
@@ -247,7 +258,7 @@ fn no_broken(kept: &[KeptRun]) -> Result<(), Stop> {
 
 /// A second run beside an unfinished one would fence what the first one built. In the sandbox only runs of its present world
 /// count: what an earlier sandbox held is gone.
-fn no_unfinished(global: &Global, kind: WorldKind, cluster: &str, card: Option<&Card>) -> Result<(), Stop> {
+pub fn no_unfinished(global: &Global, kind: WorldKind, cluster: &str, card: Option<&Card>) -> Result<(), Stop> {
     let mut kept = runs::all(&global.state, &[kind], cluster)?;
     no_broken(&kept)?;
     kept.retain(|run| {

@@ -4,7 +4,7 @@ use super::args::{Cli, Command, DnsCommand};
 use super::begin::{self, Purpose};
 use super::exit::{Exit, Stop};
 use super::worlds::Environment;
-use super::{adopting, commands, kubectl, prompts, resume, retold, sandbox, taking_down, undo, usage};
+use super::{adopting, commands, kubectl, prompts, reconstruct, resume, retold, sandbox, taking_down, undo, usage};
 use crate::world::Secret;
 use clap::FromArgMatches;
 use std::io::IsTerminal;
@@ -103,6 +103,7 @@ async fn relights(cli: Cli, environment: &Environment) -> Result<Exit, Stop> {
         Command::Dns { command: DnsCommand::Undo { run } } => return undo::undo(global, environment, &run).await,
         Command::Sweep => return taking_down::sweep(global, environment).await,
         Command::Resume { run } => return resume::resume(global, environment, run.as_deref()).await,
+        Command::Reconstruct { run } => return reconstruct::reconstruct(global, environment, run.as_deref()).await,
         Command::Status { run } => commands::status(global, environment, run.as_deref()).await?,
         Command::Plan { playbook, check: false } => commands::plan(global, &playbook)?,
         Command::Plan { playbook, check: true } => {

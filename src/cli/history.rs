@@ -97,6 +97,7 @@ mod tests {
             wall_at: 0,
             digests: BTreeMap::new(),
             left_out: Vec::new(),
+            reconstructed: None,
         };
         let end: RunFinished = serde_json::from_value(serde_json::json!({
             "outcome": "failed", "steps": 1, "done": 1, "warnings": 0, "journal": "",

@@ -93,7 +93,9 @@ fn told(check: Option<WorldResult<Check>>) -> (&'static str, String, Facts) {
         Some(Ok(Check::Done(facts))) => ("done", String::new(), facts),
         Some(Ok(Check::Needed(text))) => ("needed", text, Facts::none()),
         Some(Ok(Check::Pending(text))) => ("waiting", text, Facts::none()),
-        Some(Ok(Check::Refused(text) | Check::Against(text, _))) => ("refused", text, Facts::none()),
+        Some(Ok(Check::Refused(text) | Check::Against(text, _) | Check::Anothers { text, .. })) => {
+            ("refused", text, Facts::none())
+        }
         Some(Err(error)) => ("unknown", error.what, Facts::none()),
         None => ("unknown", "no answer in time".to_owned(), Facts::none()),
     }

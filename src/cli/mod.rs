@@ -3,6 +3,7 @@
 //! ```text
 //! rebuild: args -> prepare (files) -> sandbox or tokens -> plan shown -> agreed -> prompts -> first record -> drive -> ending
 //! resume:  args -> runs (journal)  -> card or tokens    -> what changed, agreed -> prompts -> drive -> ending
+//! reconstruct: args -> prepare     -> card or tokens    -> what carries a run's labels -> first record
 //! ```
 
 mod adopting;
@@ -29,6 +30,7 @@ mod person;
 mod prepare;
 mod prompts;
 mod proofs;
+mod reconstruct;
 mod resume;
 mod retold;
 mod runs;

@@ -17,8 +17,8 @@ const INTERRUPTED: &str = "interrupted_at_question";
 pub struct Terminal {
     /// `--yes`.
     pub yes: bool,
-    /// `--confirm NAME`.
-    pub confirm: Option<String>,
+    /// `--confirm NAME`, each.
+    pub confirm: Vec<String>,
     /// World, project and zone: stands before every question.
     pub header: String,
     /// Runs while the question is on the screen, so that a drawing does not write over it.
@@ -28,14 +28,13 @@ pub struct Terminal {
 impl Terminal {
     fn beforehand(&self, question: &Question) -> Option<Answer> {
         match &question.type_this {
-            Some(word) => match &self.confirm {
-                Some(given) if given == word => Some(Answer::Yes),
-                // Whoever gave another name meant another cluster: no terminal is asked for a second opinion.
-                Some(given) => Some(Answer::Nobody(format!(
-                    "--confirm {given} does not name it: answer with `--confirm {word}`, or at a terminal"
-                ))),
-                None => None,
-            },
+            Some(word) if self.confirm.contains(word) => Some(Answer::Yes),
+            // Whoever gave another name meant another cluster: no terminal is asked for a second opinion.
+            Some(word) if !self.confirm.is_empty() => Some(Answer::Nobody(format!(
+                "--confirm {} does not name it: answer with `--confirm {word}`, or at a terminal",
+                self.confirm.join(" --confirm ")
+            ))),
+            Some(_) => None,
             None if self.yes && !question.evidence => Some(Answer::Yes),
             None => None,
         }

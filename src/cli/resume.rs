@@ -105,6 +105,11 @@ fn no_server_without_a_node(prepared: &Prepared, memory: &RunState) -> Result<()
 fn found(memory: &RunState) -> String {
     let list = |names: Vec<&String>| names.into_iter().cloned().collect::<Vec<_>>().join(", ");
     let mut text = format!("the journal knows {} finished steps; all are looked at again", memory.finished.len());
+    if memory.started.as_ref().is_some_and(|first| first.reconstructed.is_some()) {
+        text.push_str(
+            "\nit was reconstructed from labels: what the run did before is looked up as far as it can be seen",
+        );
+    }
     if !memory.open.is_empty() {
         let open = list(memory.open.iter().collect());
         text.push_str("\nbegun, outcome unknown, to be settled by a look: ");
@@ -119,7 +124,7 @@ fn found(memory: &RunState) -> String {
 
 /// A token of another project would look at the wrong servers. A rotated token of the same project sees what the run made.
 async fn same_project(world: &World, first: &RunStarted, kept: &KeptRun) -> Result<(), Stop> {
-    let untouched = kept.state.finished.is_empty() && kept.state.open.is_empty();
+    let untouched = kept.state.finished.is_empty() && kept.state.open.is_empty() && first.reconstructed.is_none();
     if world.uid == first.world_uid || untouched {
         return Ok(());
     }

@@ -7,9 +7,19 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 /// The commands that these options matter for.
-const COMMANDS: [&str; 11] = [
-    "resume", "dns undo", "rebuild", "rehearse", "teardown", "sweep", "status", "plan", "validate", "kubectl",
+const COMMANDS: [&str; 12] = [
+    "resume",
+    "dns undo",
+    "rebuild",
+    "rehearse",
+    "teardown",
+    "sweep",
+    "status",
+    "plan",
+    "validate",
+    "kubectl",
     "sandbox",
+    "reconstruct",
 ];
 
 const SANDBOX: &str = " --sandbox";

@@ -132,6 +132,14 @@ pub fn clock(card: &Card) -> SystemClock {
     SystemClock::from(Duration::from_millis(card.clock_ms) + passed, card.factor)
 }
 
+/// Who runs relight here, for other operators to read: `user.host`.
+fn holder(environment: &Environment) -> String {
+    let user = ["USER", "LOGNAME"].iter().find_map(|name| environment.get(*name)?.expose_str());
+    let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+    let words = [user.map(str::to_owned), host];
+    words.into_iter().flatten().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(".")
+}
+
 /// The outside of a run: the sandbox of the card, or the real one.
 pub fn world(
     settings: &Settings,
@@ -163,6 +171,7 @@ pub fn world(
     Ok(World {
         kind,
         uid,
+        holder: holder(environment),
         cloud: Arc::new(Hetzner::new(&hcloud.0, &hcloud.1, Arc::clone(&clock), timeouts)?),
         dns,
         cluster: Arc::new(KubeApi::new(Arc::clone(&shell), timeouts.clone())),

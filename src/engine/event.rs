@@ -190,6 +190,20 @@ pub struct RunStarted {
     /// Steps that the playbook has in a live run and not in this one: what a rehearsal does not rehearse.
     #[serde(default)]
     pub left_out: Vec<String>,
+    /// Set where the journal before this one was lost, and this one was made from the labels of what the run had made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reconstructed: Option<Reconstructed>,
+}
+
+/// What a lost run's journal was made from. When, says the record.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Reconstructed {
+    /// What carries the run's labels, a line each.
+    pub from: Vec<String>,
+    /// What was made from other settings than the present ones, a line each.
+    pub differs: Vec<String>,
+    /// What the labels tell, by name as in [`Event::StepFinished`].
+    pub facts: BTreeMap<String, String>,
 }
 
 /// One step of the plan, as the first record lists it.

@@ -50,6 +50,9 @@ impl RunState {
                 self.settings = first.settings.clone();
                 self.inputs = first.plan.iter().map(|s| (s.id.clone(), s.inputs.clone())).collect();
                 self.digests = first.digests.clone();
+                if let Some(lost) = &first.reconstructed {
+                    self.facts.learn(&facts_of(&lost.facts));
+                }
                 self.started = Some((**first).clone());
             }
             Event::RunResumed { digests, .. } => {
@@ -70,9 +73,7 @@ impl RunState {
                 self.open.remove(step);
                 self.failed.remove(step);
                 self.finished.entry(step.clone()).or_insert((*outcome, record.at));
-                let mut found = Facts::none();
-                facts.iter().filter_map(|(name, value)| fact(name, value)).for_each(|f| found.insert(f));
-                self.facts.learn(&found);
+                self.facts.learn(&facts_of(facts));
             }
             Event::StepFailed { step, why, error, .. } => {
                 self.failed.insert(step.clone(), (why.clone(), error.clone()));
@@ -105,6 +106,13 @@ impl RunState {
         let (_, at) = self.finished.get(step)?;
         Some(std::time::Duration::from_millis(at.saturating_sub(self.started_at)).as_secs_f64())
     }
+}
+
+/// A record's facts; those of a newer version are left out.
+fn facts_of(record: &BTreeMap<String, String>) -> Facts {
+    let mut found = Facts::none();
+    record.iter().filter_map(|(name, value)| fact(name, value)).for_each(|f| found.insert(f));
+    found
 }
 
 fn fact(name: &str, value: &str) -> Option<Fact> {

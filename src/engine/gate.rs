@@ -11,20 +11,24 @@ impl StepRun<'_> {
         let text = self.step.action.describe(&self.place);
         match self.step.gate {
             Gate::None => Ok(None),
-            Gate::Confirm => self.ask(&text, false, false).await,
-            Gate::Typed => self.ask(&text, true, false).await,
+            Gate::Confirm => self.ask(&text, None, false).await,
+            Gate::Typed => self.ask(&text, Some(self.place.settings.cluster.clone()), false).await,
         }
     }
 
-    /// Puts a question, unless the same one was answered with yes in this run. `None`: go on.
-    pub(super) async fn ask(&self, text: &str, typed: bool, evidence: bool) -> Result<Option<StepEnd>, Broken> {
+    /// Puts a question, unless the same one was answered with yes in this run; the word is what must be typed. `None`: go on.
+    pub(super) async fn ask(
+        &self,
+        text: &str,
+        word: Option<String>,
+        evidence: bool,
+    ) -> Result<Option<StepEnd>, Broken> {
         let step = self.step.id.clone();
         if self.memory.answered.contains(&(step.clone(), text.to_owned())) {
             return Ok(None);
         }
         let asked = Event::GateAsked { step: step.clone(), text: text.to_owned(), evidence };
         self.journal.append(asked).await?;
-        let word = typed.then(|| self.place.settings.cluster.clone());
         let question = Question { step: step.clone(), text: text.to_owned(), type_this: word, evidence };
         let answer = tokio::select! {
             biased;

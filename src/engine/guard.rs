@@ -2,20 +2,28 @@
 //!
 //! It trusts nothing that it is told: before every permit it looks at the target itself. A playbook cannot switch it off.
 
+use super::lease;
 use crate::actions::{Facts, Mode, Place};
 use crate::world::{
     expired, of_cluster, of_living, of_run, rehearsal_of, Error, Labels, Permit, Result, Server, Target, ThingKind,
     World, MANAGED_BY,
 };
+use futures::future::try_join;
 use std::net::IpAddr;
 use std::time::Duration;
 
 /// Looks at the target, and says whether this run may touch it. The caller issues the permit after the intent is on disk.
 pub(super) async fn look(world: &World, place: &Place<'_>, facts: &Facts, target: &Target) -> Result<()> {
-    if place.settings.taken_down.is_some() && !takes_down(target) {
+    // At once: nobody waits longer for the second look than for the first.
+    try_join(lease::look(world, place, facts, target), aimed(world, place, facts, target)).await?;
+    Ok(())
+}
+
+async fn aimed(world: &World, place: &Place<'_>, facts: &Facts, target: &Target) -> Result<()> {
+    if place.settings.taken_down.is_some() && !takes_down(target) && !lease::is_new(place, target) {
         return Err(stopped(place, &format!("{target}: a run that takes down makes nothing, and changes no node")));
     }
-    if facts.take_over() && !takes_over(target) {
+    if facts.take_over() && !takes_over(target) && !lease::is_new(place, target) {
         return Err(stopped(
             place,
             &format!("{target}: a run that takes over what was made by hand labels and marks it alone"),
@@ -25,6 +33,7 @@ pub(super) async fn look(world: &World, place: &Place<'_>, facts: &Facts, target
         Target::CloudNew { kind, name } => new_thing(world, place, kind, name).await,
         Target::Cloud { kind, id } => thing(world, place, kind, *id).await,
         Target::Adopted { kind, id } => made_by_hand(world, place, facts, kind, *id).await,
+        Target::GivenUp { id } => given_up(world, place, facts, *id).await,
         Target::Node { address } | Target::Objects { address, .. } => node(world, place, *address).await,
         Target::Dns { zone, names } => dns(place, zone, names),
         Target::LocalFile { .. } => Ok(()),
@@ -47,9 +56,11 @@ fn takes_down(target: &Target) -> bool {
     matches!(target, Target::Cloud { .. } | Target::Dns { .. })
 }
 
-/// Whether a run that takes over what was made by hand may have anything to do with this.
+/// Whether a run that takes over what was made by hand may have anything to do with this: the one group is the lease, at which the
+/// guard looks beside this.
 fn takes_over(target: &Target) -> bool {
-    matches!(target, Target::Adopted { .. } | Target::Dns { .. })
+    let a_group = matches!(target, Target::Cloud { kind, .. } if *kind == ThingKind::PlacementGroup.word());
+    a_group || matches!(target, Target::Adopted { .. } | Target::Dns { .. })
 }
 
 /// Whether the labels let this run touch the thing: made by this run, or (live) of its cluster.
@@ -149,15 +160,40 @@ async fn of_accepted(world: &World, place: &Place<'_>, facts: &Facts, kind: &str
         }
         _ => return Ok(false),
     };
+    for server in &owners {
+        let accepted = !server.labels.contains_key(MANAGED_BY) && facts.accepts("server", server.id);
+        let taken = of_living(&server.labels, &place.settings.cluster);
+        if !taken && !(accepted && in_dns(world, place, server).await?) {
+            return Ok(false);
+        }
+    }
+    Ok(!owners.is_empty())
+}
+
+/// A server of this very run goes only where a person gave it up, and while none of the cluster's names points at it.
+async fn given_up(world: &World, place: &Place<'_>, facts: &Facts, id: i64) -> Result<()> {
+    let server = server(world, id).await?;
+    let own = of_run(&server.labels, &place.settings.cluster, &place.run.id) && facts.given_up().contains(&id);
+    match place.run.mode == Mode::Live && own && !in_dns(world, place, &server).await? {
+        true => Ok(()),
+        false => Err(stopped(place, &format!("server {} (id {id}) is none that this run may end", server.name))),
+    }
+}
+
+async fn server(world: &World, id: i64) -> Result<Server> {
+    let found = world.cloud.server(id).await?;
+    found.ok_or_else(|| Error::transient(format!("server {id} does not exist any more; looking again")))
+}
+
+/// Whether any of the cluster's own names points at the server.
+async fn in_dns(world: &World, place: &Place<'_>, server: &Server) -> Result<bool> {
     let dns = &place.settings.dns;
+    if dns.hosts.is_empty() {
+        return Ok(false);
+    }
     let zone = world.dns.zone(&dns.zone).await?.ok_or_else(|| stopped(place, "the cluster's zone is not visible"))?;
     let records = world.dns.records(&zone, &dns.hosts).await?;
-    let named = |ip: std::net::Ipv4Addr| records.iter().any(|r| r.content == ip.to_string());
-    let with_it = |s: &&&Server| {
-        let accepted = !s.labels.contains_key(MANAGED_BY) && facts.accepts("server", s.id);
-        (accepted && s.public_ip.is_some_and(named)) || of_living(&s.labels, &place.settings.cluster)
-    };
-    Ok(!owners.is_empty() && owners.iter().filter(with_it).count() == owners.len())
+    Ok(server.public_ip.is_some_and(|ip| records.iter().any(|r| r.content == ip.to_string())))
 }
 
 async fn node(world: &World, place: &Place<'_>, address: IpAddr) -> Result<()> {

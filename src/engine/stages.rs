@@ -27,12 +27,13 @@ pub(super) struct Stages<'a> {
 
 impl<'a> Stages<'a> {
     /// At the start of a process. Once a step has begun that starts whatever comes of those before it (it takes down what they
-    /// made), those before it are over: they stay as they ended. But for those among them that come whatever happened as well.
+    /// made), or that is the last, those before it are over: they stay as they ended. But for those among them that come whatever
+    /// happened as well.
     pub(super) fn begin(plan: &'a Plan, memory: &RunState) -> Self {
         let mut all = Self { steps: &plan.steps, stages: vec![Stage::Waiting; plan.steps.len()] };
         let mut over = vec![false; plan.steps.len()];
         for (index, step) in plan.steps.iter().enumerate().rev() {
-            let begun = step.start == Start::Ended && memory.begun.contains(&step.id);
+            let begun = step.start != Start::Done && memory.begun.contains(&step.id);
             if begun || over.get(index) == Some(&true) {
                 step.needs.iter().filter_map(|n| over.get_mut(*n).map(|o| *o = true)).count();
             }
@@ -42,7 +43,7 @@ impl<'a> Stages<'a> {
             match (done, step.start) {
                 (true, _) => all.set(index, Stage::Done),
                 (false, Start::Done) => all.set(index, Stage::Failed),
-                (false, Start::Ended) => {}
+                (false, Start::Ended | Start::Last) => {}
             }
         }
         all
@@ -87,7 +88,7 @@ impl<'a> Stages<'a> {
         let settled = self.settled();
         let ready = |step: &Step| match step.start {
             Start::Ended => step.needs.iter().all(|n| settled.get(*n) == Some(&true)),
-            Start::Done => step.needs.iter().all(|n| self.is(*n, Stage::Done)),
+            Start::Done | Start::Last => step.needs.iter().all(|n| self.is(*n, Stage::Done)),
         };
         let steps = self.steps.iter().enumerate();
         steps.filter(|(i, step)| self.is(*i, Stage::Waiting) && ready(step)).map(|(i, _)| i).collect()
@@ -101,7 +102,7 @@ impl<'a> Stages<'a> {
             let blocked = || step.needs.iter().any(|n| ended.get(*n) == Some(&true) && !self.is(*n, Stage::Done));
             let mine = match self.stages.get(index) {
                 Some(Stage::Done | Stage::Failed) => true,
-                Some(Stage::Waiting) => step.start == Start::Done && blocked(),
+                Some(Stage::Waiting) => step.start != Start::Ended && blocked(),
                 _ => false,
             };
             settled.push(mine && step.needs.iter().all(|n| settled.get(*n) == Some(&true)));

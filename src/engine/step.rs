@@ -58,7 +58,8 @@ impl Why {
 /// What one stretch of work came to: the end, or a question to a person (whose thinking does not count as the step's time).
 enum Turn {
     End(StepEnd),
-    Accept(String, Facts),
+    /// The evidence, what must be typed where that is not the cluster's name, and what stands then.
+    Accept(String, Option<String>, Facts),
     Repeat(String),
 }
 
@@ -118,14 +119,16 @@ impl StepRun<'_> {
         loop {
             match self.turn(&mut tries).await? {
                 Turn::End(end) => return Ok(end),
-                Turn::Accept(text, facts) => {
-                    if let Some(end) = self.ask(&text, true, true).await? {
+                Turn::Accept(text, name, facts) => {
+                    let name = name.unwrap_or_else(|| self.place.settings.cluster.clone());
+                    if let Some(end) = self.ask(&text, Some(name), true).await? {
                         return Ok(refused_instead(end, &text));
                     }
                     return Ok(StepEnd::Finished { outcome: Outcome::Accepted, facts, text });
                 }
                 Turn::Repeat(text) => {
-                    if let Some(end) = self.ask(&text, true, true).await? {
+                    let name = self.place.settings.cluster.clone();
+                    if let Some(end) = self.ask(&text, Some(name), true).await? {
                         return Ok(end);
                     }
                     tries.unknown = false;
@@ -218,8 +221,9 @@ impl StepRun<'_> {
                     let notes = effects.notes.lock().unwrap_or_else(PoisonError::into_inner).join("; ");
                     return self.done(tries, facts, notes).await.map(Turn::End);
                 }
-                Ok(Check::Refused(text)) => return self.refused(text, Facts::none()).await,
-                Ok(Check::Against(text, facts)) => return self.refused(text, facts).await,
+                Ok(Check::Refused(text)) => return self.refused(text, None, Facts::none()).await,
+                Ok(Check::Against(text, facts)) => return self.refused(text, None, facts).await,
+                Ok(Check::Anothers { text, name, facts }) => return self.refused(text, Some(name), facts).await,
                 Ok(Check::Pending(text)) => {
                     note(&text, true);
                     let now = self.world.clock.now();
@@ -314,10 +318,10 @@ impl StepRun<'_> {
         Ok(StepEnd::Finished { outcome, facts, text })
     }
 
-    async fn refused(&self, text: String, facts: Facts) -> Result<Turn, Broken> {
+    async fn refused(&self, text: String, name: Option<String>, facts: Facts) -> Result<Turn, Broken> {
         self.checked(Found::Refused, &text).await?;
         if self.step.evidence {
-            return Ok(Turn::Accept(text, facts));
+            return Ok(Turn::Accept(text, name, facts));
         }
         Ok(Turn::End(StepEnd::Failed {
             why: Why::Refused,

@@ -66,6 +66,9 @@ pub enum Start {
     Done,
     /// Once what it needs has ended, well or not, as has all before that: what takes down what a run made.
     Ended,
+    /// Once what it needs is done; and once it has begun, a resume looks at nothing before it any more: it gives back what those
+    /// steps stand on.
+    Last,
 }
 
 /// What must be answered before a step starts.

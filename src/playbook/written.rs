@@ -16,7 +16,7 @@ const EXPECTED: Duration = Duration::from_secs(1);
 const MILESTONES: [&str; 2] = ["first_answer", "recovered"];
 
 const PLAYBOOK_KEYS: [&str; 4] = ["playbook", "for", "summary", "steps"];
-const STEP_KEYS: [&str; 14] = [
+const STEP_KEYS: [&str; 15] = [
     "id",
     "each",
     "do",
@@ -24,6 +24,7 @@ const STEP_KEYS: [&str; 14] = [
     "only",
     "needs",
     "always",
+    "last",
     "expected",
     "deadline",
     "gate",
@@ -124,7 +125,7 @@ fn step<'t>(node: &'t Node, bound: &Bound<'_>, findings: &mut Findings) -> Optio
     let playbook = fields.text("playbook");
     let action = if include { None } else { action(&mut fields) };
     let needs = needs(&mut fields);
-    let start = if fields.flag("always") { Start::Ended } else { Start::Done };
+    let start = start(&mut fields);
     let (expected, deadline) = times(&mut fields, bound.default_deadline);
     let gates = [("none", Gate::None), ("confirm", Gate::Confirm), ("typed", Gate::Typed)];
     let gate = fields.one_of("gate", &gates, Gate::None);
@@ -155,6 +156,18 @@ fn step<'t>(node: &'t Node, bound: &Bound<'_>, findings: &mut Findings) -> Optio
         optional,
         milestone,
     })
+}
+
+fn start(fields: &mut Fields<'_, '_>) -> Start {
+    let (always, last) = (fields.flag("always"), fields.flag("last"));
+    if let Some(node) = fields.find("last").filter(|_| always && last) {
+        fields.findings.add(node.at, "a step is `always` or `last`, not both", "remove one of them");
+    }
+    match (always, last) {
+        (true, _) => Start::Ended,
+        (false, true) => Start::Last,
+        (false, false) => Start::Done,
+    }
 }
 
 /// A step's id becomes part of labels (63 characters with the node's key) and of systemd unit names.

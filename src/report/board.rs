@@ -13,6 +13,8 @@ pub(super) struct Board {
     pub(super) cluster: String,
     pub(super) playbook: String,
     pub(super) forecast_seconds: f64,
+    /// Its journal was made anew, from labels.
+    pub(super) reconstructed: bool,
     /// In the plan's order.
     pub(super) steps: Vec<Line>,
     /// When the run began, and when the last event was; milliseconds since the epoch.
@@ -128,6 +130,7 @@ impl Board {
                 self.cluster = plain(&first.cluster);
                 self.playbook = plain(&first.playbook);
                 self.forecast_seconds = first.forecast_seconds;
+                self.reconstructed = first.reconstructed.is_some();
                 self.steps = first.plan.iter().map(Line::new).collect();
             }
             Event::RunResumed { unknown, .. } => self.resume(unknown),

@@ -35,6 +35,7 @@ pub(super) fn started(plan: Vec<StepRecord>, forecast_seconds: f64) -> Event {
         wall_at: 0,
         digests: BTreeMap::new(),
         left_out: Vec::new(),
+        reconstructed: None,
     }))
 }
 

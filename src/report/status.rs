@@ -21,6 +21,9 @@ pub fn status<'e>(header: &str, events: impl IntoIterator<Item = (u64, &'e Event
     row("run", format!("{} of {} ({}, {}, {})", board.run, board.playbook, board.cluster, board.world, board.mode));
     row("state", state);
     row("began", rfc3339(began));
+    if board.reconstructed {
+        row("journal", "made anew from labels when it began; what came before is lost".to_owned());
+    }
     row("last event", format!("{}, {} later", rfc3339(board.last), time(board.elapsed(board.last))));
     row("steps", counts(&board));
     if let Some(end) = &board.finished {

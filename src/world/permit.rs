@@ -28,6 +28,11 @@ pub enum Target {
         /// The cloud's id of it.
         id: i64,
     },
+    /// A server of this very run that nobody can log in to any more, that never served, and that a person gave up: leave to end it.
+    GivenUp {
+        /// The cloud's id of it.
+        id: i64,
+    },
     /// A node, by its SSH address: whatever a script does to it.
     Node {
         /// The address that SSH connects to.
@@ -60,6 +65,7 @@ impl fmt::Display for Target {
             Self::CloudNew { kind, name } => write!(f, "new {} {name}", kind.replace('_', " ")),
             Self::Cloud { kind, id } => write!(f, "{} {id}", kind.replace('_', " ")),
             Self::Adopted { kind, id } => write!(f, "{} {id}, made by hand", kind.replace('_', " ")),
+            Self::GivenUp { id } => write!(f, "server {id}, given up"),
             Self::Node { address } => write!(f, "node {address}"),
             Self::Objects { address, what } => write!(f, "{what} through {address}"),
             Self::Dns { zone, names } => write!(f, "records of {} in zone {zone}", names.join(", ")),
@@ -117,6 +123,7 @@ impl Permit {
     pub fn covers(&self, target: &Target) -> Result<()> {
         let same = match (&self.target, target) {
             (Target::Objects { address: a, .. }, Target::Objects { address: b, .. }) => a == b,
+            (Target::GivenUp { id: a }, Target::Cloud { kind: "server", id: b }) => a == b,
             (a, b) => a == b,
         };
         if same {

@@ -36,6 +36,8 @@ pub struct World {
     pub kind: WorldKind,
     /// Tells one sandbox from another, and a project from another; frozen with the run.
     pub uid: String,
+    /// Whoever runs relight here: `user.host`. For others to read; nothing is decided by it.
+    pub holder: String,
     /// Hetzner Cloud.
     pub cloud: Arc<dyn Cloud>,
     /// Cloudflare.

@@ -70,6 +70,7 @@ impl Desk {
             wall_at: 0,
             digests: std::collections::BTreeMap::new(),
             left_out: Vec::new(),
+            reconstructed: None,
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {

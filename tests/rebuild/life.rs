@@ -3,8 +3,8 @@
 use relight::actions::{action, Mode, RunId, Scripts};
 use relight::config::Settings;
 use relight::engine::{
-    read_journal, step_records, Broken, Event, Journal, Listener, Record, Run, RunFinished, RunStarted, RunState, Told,
-    FORMAT, JOURNAL,
+    read_journal, step_records, Broken, Event, Journal, Listener, Lost, Reconstructed, Record, Run, RunFinished,
+    RunStarted, RunState, Told, FORMAT, JOURNAL,
 };
 use relight::playbook::{Binding, Plan, Source};
 use relight::sandbox::doors::direct::{
@@ -16,7 +16,7 @@ use relight::sandbox::model::{
 use relight::world::{millis, Clock, Labels, Person, SecretSource, ThingKind, World, CLUSTER, MANAGED_BY};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -108,7 +108,12 @@ pub struct Life {
     pub by_hand: BTreeSet<i64>,
     /// How many entries of the ledger are of earlier runs, which other disks remember.
     pub since: usize,
+    /// The intents of journals that were lost.
+    pub lost: Arc<Mutex<Vec<Intents>>>,
 }
+
+/// Intents by their record's number: when, and of which step.
+pub type Intents = BTreeMap<u64, (u64, String)>;
 
 /// Something that changes what a process sees of the outside.
 pub type Between = Arc<dyn Fn(World) -> World + Send + Sync>;
@@ -219,6 +224,7 @@ impl Life {
             by_hand: BTreeSet::new(),
             since: 0,
             settings,
+            lost: Arc::default(),
         }
     }
 
@@ -304,11 +310,39 @@ impl Life {
             wall_at: 0,
             digests: BTreeMap::new(),
             left_out: Vec::new(),
+            reconstructed: None,
         }
     }
 
-    /// The intents on disk by their record's number: when, and of which step.
-    fn intents(&self) -> BTreeMap<u64, (u64, String)> {
+    /// The operator's state directory is gone.
+    pub fn lose_state(&self) {
+        self.lost.lock().unwrap().push(self.intents());
+        self.sandbox.disk.lose();
+    }
+
+    /// `relight reconstruct`: the run that it found, and what its new journal says; `None` where nothing carries labels.
+    pub fn reconstruct(&self) -> Option<Reconstructed> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let wire = Tripwire::new();
+            let clock = self.sandbox.clock(&wire);
+            let (cluster, person) = (self.sandbox.cluster(&wire, &clock), Arc::new(ScriptedPerson::willing()));
+            let outside = Outside { cluster, secrets: Arc::clone(&self.secrets), person };
+            let world = self.sandbox.world(&wire, &clock, outside);
+            let all = Lost::all(&*world.cloud, &self.settings.cluster).await.unwrap();
+            let candidates = Lost::candidates(&all);
+            let lost = candidates.first()?;
+            assert_eq!((candidates.len(), lost.run.as_str()), (1, self.id.id.as_str()), "{all:?}");
+            let found = lost.reconstructed(&self.plan, &self.settings, &self.id, &self.scripts);
+            let first = RunStarted { reconstructed: Some(found.clone()), ..self.first_record(&world.uid) };
+            let opened = Journal::open(&self.id.id, world.files.clone(), world.clock.clone(), Arc::new(Deaf)).await;
+            opened.unwrap().0.append(Event::RunStarted(Box::new(first))).await.unwrap();
+            Some(found)
+        })
+    }
+
+    /// The intents on disk.
+    fn intents(&self) -> Intents {
         let bytes = self.sandbox.disk.read(JOURNAL).unwrap_or_default();
         let reading = read_journal(&bytes, "disk").expect("the journal is whole");
         let intent = |r: Record| match r.event {
@@ -356,17 +390,20 @@ impl Life {
             .extend(model.ledger.strangers.iter().map(|s| format!("stranger: {} {} {}", s.op, s.named_by, s.address)));
         broken.extend(model.ledger.broken.clone());
         broken.extend(model.naming_strangers().into_iter().map(|(by, address)| format!("{by} names {address}")));
-        let intents = self.intents();
+        // The last journal first: what a node was still at when its journal was lost is an effect of that one.
+        let mut journals = vec![self.intents()];
+        journals.extend(self.lost.lock().unwrap().iter().rev().cloned());
         let mut used = BTreeSet::new();
         let own = model.ledger.entries.iter().skip(self.since);
         for entry in own.filter(|e| e.outcome == LedgerOutcome::Applied && !e.who.step.is_empty()) {
             let what = format!("{} {} by {}", entry.op, entry.target, entry.who.step);
             let earlier = |(at, step): &(u64, String)| *at <= millis(entry.at) && *step == entry.who.step;
-            if !intents.get(&entry.who.intent).is_some_and(earlier) {
+            let of = journals.iter().position(|intents| intents.get(&entry.who.intent).is_some_and(earlier));
+            if of.is_none() {
                 broken.push(format!("no earlier intent on disk: {what}"));
             }
             // One intent may cover several objects, or several calls that belong together, but none of them twice.
-            if !used.insert((entry.who.intent, entry.op.clone(), entry.target.clone())) {
+            if !used.insert((of, entry.who.intent, entry.op.clone(), entry.target.clone())) {
                 broken.push(format!("one intent for two effects: {what}"));
             }
         }

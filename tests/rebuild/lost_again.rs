@@ -26,7 +26,7 @@ const KILLED_AT: [&str; 6] = [
 ];
 
 /// Somebody deletes the node's server in the console, protected or not, as soon as nothing is under way on it.
-fn lose(life: &Life, node: &str) {
+pub fn lose(life: &Life, node: &str) {
     lost(&life.sandbox.model, &format!("{}-{node}", life.settings.cluster));
 }
 

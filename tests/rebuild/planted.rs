@@ -1,6 +1,7 @@
 //! Bad playbooks: steps planted into a rehearsal that would touch production. The operator is as wrong as can be: the token is the
 //! living project's. Each is stopped before the call leaves, whatever the cloud says of what it is aimed at.
 
+use crate::lease::held_by_ann;
 use crate::life::{settings, Between, Life};
 use crate::living::{somebody, with_old_firewall};
 use crate::lying::Lying;
@@ -23,13 +24,14 @@ struct Planted {
     got_leave: Arc<AtomicBool>,
 }
 
-const ALL: [&str; 9] = [
+const ALL: [&str; 10] = [
     "delete a production server",
     "power off a production server",
     "rename a production server",
     "adopt a production server",
     "open production's firewall",
     "delete production's network",
+    "break production's lease",
     "edit production's DNS",
     "run a script on a production node",
     "write objects of the production cluster",
@@ -92,6 +94,12 @@ impl Action for Planted {
                 let permit = self.leave(cx, Target::Cloud { kind: "network", id }).await?;
                 cloud.delete_thing(&permit, ThingKind::Network, id).await
             }
+            "break production's lease" => {
+                let groups = cloud.things(ThingKind::PlacementGroup, "").await?;
+                let id = groups.iter().find(|g| g.name == "honeydue-lease").expect("somebody holds it").id;
+                let permit = self.leave(cx, Target::Cloud { kind: "placement_group", id }).await?;
+                cloud.delete_thing(&permit, ThingKind::PlacementGroup, id).await
+            }
             "edit production's DNS" => {
                 let (zone, host) = ("myhoneydue.com".to_owned(), "api.myhoneydue.com".to_owned());
                 let permit = self.leave(cx, Target::Dns { zone: zone.clone(), names: vec![host.clone()] }).await?;
@@ -121,6 +129,7 @@ fn rehearsal_of(what: &'static str, got_leave: &Arc<AtomicBool>, between: Betwee
         let network = ThingState::Network { range: "10.9.0.0/16".into(), subnets: Vec::new() };
         let now = model.now();
         assert!(model.create_thing(now, &somebody(), "honeydue-net", &network, &Labels::new()).result.is_ok());
+        held_by_ann(&mut model);
     }
     let text =
         "playbook: planted\nfor: rehearsal\nsummary: Bad.\nsteps:\n  - { id: bad, do: { planted: {} }, expected: 1s, \

@@ -6,7 +6,7 @@ use crate::worlds::taking_down as then;
 use relight::config::TakenDown;
 use relight::engine::Event;
 use relight::sandbox::doors::direct::{Keep, ScriptedPerson, Tripwire};
-use relight::sandbox::model::{lock, Caller, Fault, FaultKind, Loss, Matcher, Model, RecordChange, Start};
+use relight::sandbox::model::{lock, Caller, Entry, Fault, FaultKind, Loss, Matcher, Model, RecordChange, Start};
 use relight::world::{Answer, Labels, CLUSTER, EXPIRES, MANAGED_BY, MODE, RUN};
 use std::sync::Arc;
 use std::time::Duration;
@@ -164,7 +164,8 @@ fn names_go_before_servers_and_protection_before_both() {
     let mut ops: Vec<&str> =
         model.ledger.applied().filter(|e| e.who.run == life.id.id).map(|e| e.op.as_str()).collect();
     ops.dedup();
-    assert_eq!(&ops[..3], ["cloud.server.protect", "dns.batch", "cloud.server.delete"], "{ops:?}");
+    let first = ["cloud.placement_group.create", "cloud.server.protect", "dns.batch", "cloud.server.delete"];
+    assert_eq!(&ops[..4], first, "{ops:?}");
 }
 
 fn was_told(life: &Life) -> String {
@@ -191,7 +192,7 @@ fn the_living_cluster_is_not_taken_down_without_its_name_typed() {
     let before = words(&life);
     let nobody = Arc::new(ScriptedPerson::new([], Answer::Nobody("with `--confirm honeydue`".to_owned())));
     let end = life.process_with(&Tripwire::new(), nobody.clone());
-    stopped(&life, &end, "needs_person", &["unprotect", "--confirm honeydue"]);
+    stopped(&life, &end, "needs_person", &["hold", "--confirm honeydue"]);
     let asked = nobody.asked();
     assert!(asked.len() == 1 && asked[0].type_this.as_deref() == Some("honeydue"), "{asked:?}");
     assert_eq!(words(&life), before);
@@ -225,7 +226,13 @@ fn a_teardown_of_another_cluster_finds_nothing_of_this_one() {
         wrong.settings.cluster = "honeydu".to_owned();
         let before = words(&wrong);
         let end = wrong.process(&Tripwire::new());
-        stopped(&wrong, &end, "succeeded", &[]);
+        assert_eq!(end.outcome(), "succeeded", "{end:?}");
+        // A run that finds nothing holds its lease meanwhile, which is the other cluster's.
+        let model = lock(&wrong.sandbox.model);
+        let own = |e: &&Entry| e.who.run == wrong.id.id && e.labels.get(CLUSTER).is_none_or(|c| c != "honeydu");
+        let touched: Vec<_> = model.ledger.applied().filter(own).collect();
+        assert!(touched.is_empty(), "{touched:?}");
+        drop(model);
         assert_eq!(words(&wrong), before);
     }
 }

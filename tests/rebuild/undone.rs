@@ -32,7 +32,7 @@ fn the_records_of_before_a_run_are_put_back() {
     assert_eq!(end.outcome(), "succeeded", "{end:?} {:#?}", life.events());
     assert_eq!(records(&life), before);
     let told = life.events().into_iter().find_map(|(_, event)| match event {
-        Event::StepFinished { text, .. } => Some(text),
+        Event::StepFinished { step, text, .. } if step == "undo" => Some(text),
         _ => None,
     });
     assert!(told.unwrap().contains("which does not run"), "the old servers are off, and nobody said so");

@@ -31,6 +31,7 @@ pub fn after(life: &Life, id: &str, playbook: &str, mode: Mode, settings: Settin
         foreign: life.foreign.clone(),
         by_hand: life.by_hand.clone(),
         since,
+        lost: life.lost.clone(),
         settings,
     }
 }

@@ -2,11 +2,13 @@
 
 mod adopting;
 
-use crate::life::{settings, Life};
+use crate::lease::{held_by_ann, ANN};
+use crate::life::{plan_of, settings, Life};
 use async_trait::async_trait;
 use relight::actions::{Mode, RunId};
 use relight::engine::Event;
-use relight::sandbox::doors::direct::{GeneratedSecrets, ScriptedPerson, Tripwire};
+use relight::playbook::Source;
+use relight::sandbox::doors::direct::{Disk, GeneratedSecrets, ScriptedPerson, Tripwire};
 use relight::sandbox::model::{lock, Caller, DnsToken, Loss, Model, RecordChange, Start, Subnet, ThingState, TokenMay};
 use relight::world::{Answer, Error, Labels, Result, Secret, SecretFrom, SecretSource};
 use std::fmt::Write;
@@ -208,6 +210,7 @@ fn a_foreign_network_firewall_or_placement_group_with_our_name_is_refused_and_no
         ("honeydue-net", ThingState::Network { range: "10.9.0.0/16".to_owned(), subnets }),
         ("honeydue-nodes", ThingState::Firewall { rules: Vec::new() }),
         ("honeydue-spread", ThingState::PlacementGroup),
+        ("honeydue-lease", ThingState::PlacementGroup),
     ];
     for (name, state) in things {
         let life = with(|m| {
@@ -343,6 +346,15 @@ fn the_question_about_a_living_cluster_wants_its_name_typed() {
 }
 
 #[test]
+fn a_lease_that_another_holds_is_not_broken_without_its_name() {
+    for person in [nobody(), ScriptedPerson::new([], Answer::No)] {
+        let life = with(held_by_ann);
+        let words = ["lease: another run", ANN, "of ann.laptop since", "(60 minutes)", "relight resume"];
+        stopped(&life, person, "needs_person", &words);
+    }
+}
+
+#[test]
 fn all_mistakes_are_told_at_once() {
     let mut life = lost();
     life.secrets = Arc::new(Without("DATABASE_URL"));
@@ -359,6 +371,12 @@ fn a_rehearsal_never_touches_the_zone_or_the_living_cluster() {
     life.id = RunId { id: "rehearsalaaa".to_owned(), mode: Mode::Rehearsal };
     // This plan is a live run's, fence and all: what a rehearsal must not touch is refused whatever the plan says.
     let before = lock(&life.sandbox.model).zone_truth(&life.settings.dns.zone).cloned();
+    refused(&life, &["the guard stopped step hold: placement_group honeydue-lease is no name of this run"]);
+    // Nor the same without its first effect.
+    let file = Source::embedded().playbook("rebuild").unwrap().unwrap();
+    let text = file.text.replace("lease.hold", "lease.free").replace("lease.release", "lease.free");
+    life.plan = plan_of(&life.settings, &text, &file.file);
+    life.sandbox.disk = Disk::default();
     refused(&life, &["the guard stopped step fence: server honeydue-node-1"]);
     assert_eq!(lock(&life.sandbox.model).zone_truth(&life.settings.dns.zone).cloned(), before);
 }

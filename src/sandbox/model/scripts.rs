@@ -3,6 +3,7 @@
 use super::etcd::Member;
 use super::k3s::{Installed, Phase};
 use super::machine::{Hardened, HostKey, Machine};
+use super::things::bare_key;
 use super::units::{ended, Job};
 use super::Model;
 use crate::world::Ended;
@@ -57,6 +58,13 @@ fn harden_state(machine: &Machine, input: &BTreeMap<String, String>) -> Ended {
         Some(_) => "as-specified",
     };
     output(&[("state", state), ("digest", &digest)])
+}
+
+fn regain(machine: &Machine, job: &Job) -> Ended {
+    let installed = machine.k3s.installed.as_ref();
+    let token = installed.and_then(|k3s| k3s.config.get("token")?.as_str()).unwrap_or_default();
+    let authorized = machine.admits_user(input(job, "DEPLOY_USER"), input(job, "KEY"));
+    output(&[("authorized", yes(authorized)), ("k3s_token", token)])
 }
 
 /// What `k3s.sh` wants on this machine. Where an etcd datastore is on the disk, K3s ignores whom to join and whether to start a
@@ -167,6 +175,8 @@ impl Model {
                 }
                 None => ended(11, "/var/lib/rancher/k3s/server/token does not exist yet"),
             },
+            ("regain.sh", "check") => regain(machine, job),
+            ("regain.sh", "apply") => self.let_in(server, job),
             ("late.sh", "check") => output(&[("state", if machine.late { "as-specified" } else { "absent" })]),
             ("late.sh", "apply") => {
                 if let Some(machine) = self.machines.get_mut(&server) {
@@ -176,6 +186,18 @@ impl Model {
             }
             (script, verb) => ended(2, &format!("the sandbox does not model {script} {verb}")),
         }
+    }
+    fn let_in(&mut self, server: i64, job: &Job) -> Ended {
+        let Some(machine) = self.machines.get_mut(&server) else { return ended(1, "no such machine") };
+        let key = bare_key(input(job, "KEY"));
+        if !key.starts_with("ssh-") {
+            return ended(10, "regain.sh: this is no public key");
+        }
+        let Some(keys) = machine.access.users.get_mut(input(job, "DEPLOY_USER")) else {
+            return ended(10, "regain.sh: there is no such user: correct cloud.user");
+        };
+        keys.insert(key);
+        regain(machine, job)
     }
     fn probe(&self, machine: &Machine) -> Ended {
         let done = machine.on_since.is_some_and(|on| self.now >= on + self.latency.cloud_init);

@@ -79,6 +79,10 @@ impl Disk {
     pub fn paths(&self) -> Vec<String> {
         self.with(|disk| disk.files.keys().cloned().collect())
     }
+    /// Everything on it is gone.
+    pub fn lose(&self) {
+        self.with(|disk| disk.files.clear());
+    }
     /// Puts a file there, durably.
     pub fn put(&self, path: &str, bytes: &[u8]) {
         let file = File { durable: bytes.to_vec(), pending: Vec::new() };

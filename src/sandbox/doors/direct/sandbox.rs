@@ -113,6 +113,7 @@ impl Sandbox {
         World {
             kind: WorldKind::Sandbox,
             uid,
+            holder: "somebody.here".to_owned(),
             cloud: Arc::new(DirectCloud(entry(&self.cloud_token))),
             dns: Arc::new(DirectDns(entry(&self.dns_token))),
             shell: Arc::new(DirectShell::new(entry(""))),

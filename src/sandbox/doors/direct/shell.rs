@@ -12,10 +12,13 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Mutex, PoisonError};
 
+/// Each connection, and as whom it was made.
+type Open = BTreeMap<(IpAddr, String), (Identity, Connection)>;
+
 /// Nodes, for one process: it keeps one connection to each, as a multiplexing SSH client does.
 pub(super) struct DirectShell {
     entry: Entry,
-    open: Mutex<BTreeMap<(IpAddr, String), Connection>>,
+    open: Mutex<Open>,
 }
 
 fn address(host: IpAddr) -> Result<Ipv4Addr> {
@@ -36,6 +39,7 @@ fn told(what: &str, error: NodeError, unsure: Class) -> Error {
         NodeError::Silent => Error::transient(format!("{what}: nobody answers")),
         NodeError::Refused => Error::transient(format!("{what}: connection refused")),
         NodeError::KeyRejected => Error::transient(format!("{what}: the node does not accept the user or its key"))
+            .code("permission_denied")
             .remedy("look at the node's cloud-init and at the user's authorized_keys"),
         NodeError::Dropped => Error::new(unsure, format!("{what}: the connection broke off")),
     }
@@ -63,7 +67,7 @@ impl DirectShell {
     pub fn new(entry: Entry) -> Self {
         Self { entry, open: Mutex::default() }
     }
-    fn connections<T>(&self, act: impl FnOnce(&mut BTreeMap<(IpAddr, String), Connection>) -> T) -> T {
+    fn connections<T>(&self, act: impl FnOnce(&mut Open) -> T) -> T {
         act(&mut self.open.lock().unwrap_or_else(PoisonError::into_inner))
     }
     fn forget(&self, host: &Host) {
@@ -75,7 +79,8 @@ impl DirectShell {
     }
     async fn connection(&self, what: &str, host: &Host) -> Result<Connection> {
         let key = (host.address, host.user.clone());
-        if let Some(open) = self.connections(|open| open.get(&key).cloned()) {
+        let open = self.connections(|open| open.get(&key).cloned());
+        if let Some((_, open)) = open.filter(|(identity, _)| identity.is(&host.identity)) {
             return Ok(open);
         }
         let at = address(host.address)?;
@@ -107,7 +112,7 @@ impl DirectShell {
         match made {
             Err(NodeError::KeyRejected) if matches!(host.identity, Identity::Own) => Err(not_let_in(what)),
             Ok(connection) => {
-                self.connections(|open| open.insert(key, connection.clone()));
+                self.connections(|open| open.insert(key, (host.identity.clone(), connection.clone())));
                 Ok(connection)
             }
             Err(error) => {
