@@ -163,7 +163,8 @@ async fn of_accepted(world: &World, place: &Place<'_>, facts: &Facts, kind: &str
     for server in &owners {
         let accepted = !server.labels.contains_key(MANAGED_BY) && facts.accepts("server", server.id);
         let taken = of_living(&server.labels, &place.settings.cluster);
-        if !taken && !(accepted && in_dns(world, place, server).await?) {
+        let named = taken || (accepted && in_dns(world, place, server).await?);
+        if !named {
             return Ok(false);
         }
     }

@@ -10,10 +10,8 @@ use relight::playbook::{Binding, Plan, Source};
 use relight::sandbox::doors::direct::{
     DirectFiles, GeneratedSecrets, Keep, Outside, Sandbox, ScriptedPerson, Tripwire,
 };
-use relight::sandbox::model::{
-    lock, Caller, Entry, Filter, LedgerOutcome, Loss, Model, RecordChange, Start, ThingState,
-};
-use relight::world::{millis, Clock, Labels, Person, SecretSource, ThingKind, World, CLUSTER, MANAGED_BY};
+use relight::sandbox::model::{lock, Caller, Entry, LedgerOutcome, Loss, Model, RecordChange, Start, ThingState};
+use relight::world::{millis, Clock, Labels, Person, SecretSource, World, CLUSTER, MANAGED_BY};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -183,27 +181,6 @@ impl Life {
             sandbox: life.sandbox.with_tokens(&format!("{}-rehearsal", start.cloud_token), &start.dns_token),
             ..life
         }
-    }
-
-    /// An adoption of the living cluster, which was made by hand.
-    pub fn hand_made() -> Self {
-        Self::hand_made_with(settings())
-    }
-
-    /// The same with other settings.
-    pub fn hand_made_with(settings: Settings) -> Self {
-        let mut model = Model::empty_world(&settings, &Start::default());
-        model.place_hand_made(&settings);
-        let (now, caller, all) = (model.now(), Caller::token(Start::default().cloud_token), Filter::labels(""));
-        let servers = model.servers(now, &caller, &all).result.unwrap().into_iter().map(|s| s.id);
-        let addresses = model.primary_ips(now, &caller, &all).result.unwrap().into_iter().map(|ip| ip.id);
-        let firewalls = model.things(now, &caller, ThingKind::Firewall, &all).result.unwrap().into_iter().map(|t| t.id);
-        let by_hand = servers.chain(addresses).chain(firewalls).collect();
-        let mut life = Self::around(model, settings);
-        life.foreign.retain(|thing| !thing.contains("\"firewall-1\""));
-        // Nodes register.
-        life.pass(AT_REST);
-        Self { plan: plan(&life.settings, "adopt"), by_hand, ..life }
     }
 
     /// A run on this outside.
