@@ -34,6 +34,7 @@ impl Found {
             lines.push(format!("comment \"{comment}\" on the records"));
             lines.extend(records);
         }
+        lines.push("the cluster's lease, a placement group, which is given back at the end".to_owned());
         lines.push(
             "here, in the run's secrets: the K3s token and the admin kubeconfig, read from the first node".to_owned(),
         );
