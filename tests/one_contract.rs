@@ -210,7 +210,14 @@ async fn cloud_goes_wrong(behind: &Behind) -> Vec<(String, Verdict)> {
     let assigned = behind.cloud.delete_primary_ip(&of("primary_ip", ip), ip).await.unwrap_err();
     seen.push(("assigned".into(), verdict(assigned)));
     let kept = behind.model.lock().unwrap().place_primary_ip("live", "kept", "nbg1", Labels::default()).unwrap().id;
+    let theirs: Labels = [("of".to_owned(), "somebody".to_owned())].into();
     for kind in [again(2), FaultKind::ResetBefore, error(500, false), FaultKind::LostReply] {
+        plan(behind, "cloud.primary_ip.update", kind.clone());
+        let end = behind.cloud.label_primary_ip(&of("primary_ip", kept), kept, &theirs).await;
+        seen.push((format!("label address: {kind:?}"), verdict(end.unwrap_err())));
+        plan(behind, "cloud.firewall.update", kind.clone());
+        let end = behind.cloud.label_firewall(&of("firewall", firewall), firewall, &theirs).await;
+        seen.push((format!("label firewall: {kind:?}"), verdict(end.unwrap_err())));
         plan(behind, "cloud.primary_ip.delete", kind.clone());
         let end = behind.cloud.delete_primary_ip(&of("primary_ip", kept), kept).await;
         seen.push((format!("delete address: {kind:?}"), verdict(end.unwrap_err())));

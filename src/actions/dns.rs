@@ -90,7 +90,7 @@ impl Point {
 }
 
 /// How the comment begins of each record that relight makes for a cluster; the run's id follows.
-fn mark(cluster: &str) -> String {
+pub(super) fn mark(cluster: &str) -> String {
     format!("relight {cluster} ")
 }
 

@@ -41,6 +41,10 @@ pub enum FactKind {
     ZoneId,
     /// Cloud ids of servers without labels that a person accepted as the old cluster's, with spaces between.
     OldServers,
+    /// What a person accepted as the cluster's though nothing says so: `server 1001, primary_ip 2001, firewall 3`.
+    Adopted,
+    /// Cloudflare's ids of records that a person accepted as the cluster's, with spaces between.
+    AdoptedRecords,
     /// Cloud id of the cluster's lease, which this run holds.
     LeaseId,
     /// Cloud id of another run's lease that a person has named as one to be broken; empty where there is none.
@@ -61,7 +65,7 @@ pub enum FactKind {
 pub const UNKNOWN: &str = "unknown";
 
 impl FactKind {
-    const NAMES: [(Self, &'static str); 22] = [
+    const NAMES: [(Self, &'static str); 24] = [
         (Self::SshKeyId, "ssh_key.id"),
         (Self::NetworkId, "network.id"),
         (Self::FirewallId, "firewall.id"),
@@ -78,6 +82,8 @@ impl FactKind {
         (Self::Kubeconfig, "kubeconfig.digest"),
         (Self::ZoneId, "zone.id"),
         (Self::OldServers, "old_cluster.servers"),
+        (Self::Adopted, "adopt.things"),
+        (Self::AdoptedRecords, "adopt.records"),
         (Self::LeaseId, "lease.id"),
         (Self::BrokenLease, "lease.broken"),
         (Self::CostForecast, "cost.forecast"),
@@ -142,6 +148,20 @@ impl Facts {
     fn ids(&self, kind: FactKind) -> Vec<i64> {
         let ids = self.find(kind, None).unwrap_or_default();
         ids.split(' ').filter_map(|id| id.parse().ok()).collect()
+    }
+    /// Whether the run takes over what was made by hand: then it does nothing else.
+    pub fn take_over(&self) -> bool {
+        self.find(FactKind::Adopted, None).is_some()
+    }
+    /// Whether a person accepted this as the cluster's though it carries no label.
+    pub fn accepts(&self, kind: &str, id: i64) -> bool {
+        let named = format!("{kind} {id}");
+        let adopted = self.find(FactKind::Adopted, None).unwrap_or_default();
+        adopted.split(", ").any(|thing| thing == named) || (kind == "server" && self.accepted().contains(&id))
+    }
+    /// Whether a person accepted this record, by its id, as the cluster's.
+    pub fn accepts_record(&self, id: &str) -> bool {
+        self.find(FactKind::AdoptedRecords, None).unwrap_or_default().split(' ').any(|record| record == id)
     }
     /// Whether the node's server is from before the run's state was lost: what the run held to get into it is gone.
     pub fn is_from_before(&self, node: &str) -> bool {

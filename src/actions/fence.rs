@@ -164,7 +164,7 @@ impl Fence {
     /// Labels what was made by hand: from then on it is this cluster's, and fenced as the others are.
     async fn adopt(cx: &StepContext<'_>) -> Result<()> {
         for server in made_by_hand(cx).await?.into_iter().filter(|s| cx.facts.accepted().contains(&s.id)) {
-            let target = Target::Adopted { id: server.id };
+            let target = Target::Adopted { kind: "server", id: server.id };
             let permit = cx.effects.permit(target, &format!("label {} as this cluster's", server.name)).await?;
             let mut labels = server.labels.clone();
             labels.extend(world::adopted(&cx.settings().cluster));

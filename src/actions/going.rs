@@ -118,7 +118,8 @@ pub(super) fn in_the_way(settings: &Settings, servers: &[Server], named: &[Recor
     if !stay.is_empty() {
         return Some((
             format!("records without relight's comment point at servers that go: {}", stay.join(", ")),
-            "remove these records in Cloudflare's dashboard first: whoever gets such an address next would get the traffic"
+            "remove these records in Cloudflare's dashboard first, or have `relight adopt` mark them: whoever gets such an address \
+             next would get the traffic"
                 .to_owned(),
         ));
     }

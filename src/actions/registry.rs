@@ -5,8 +5,8 @@ use super::rank::Part;
 use super::rollout::Until;
 use super::verify::Which;
 use super::{
-    apart, cluster_node, cost, dns, dns_undo, fence, firewall_peers, inventory, k3s, lease, manifests, node, old,
-    preflight, regain, rollout, server, stock, teardown, teardown_live, thing, verify, Action,
+    adopt, apart, cluster_node, cost, dns, dns_undo, fence, firewall_peers, inventory, k3s, lease, manifests, node,
+    old, preflight, regain, rollout, server, stock, teardown, teardown_live, thing, token, verify, Action,
 };
 use crate::config::known;
 use crate::world::ThingKind;
@@ -68,6 +68,11 @@ pub fn action(name: &str, params: &Value) -> Result<Arc<dyn Action>, String> {
         "teardown.names" => Arc::new(teardown_live::Names),
         "teardown.dns" => Arc::new(teardown_live::Records),
         "teardown.unprotect" => Arc::new(teardown_live::Unprotect),
+        "adopt.found" => Arc::new(adopt::Accept),
+        "adopt.members" => Arc::new(adopt::Members),
+        "adopt.label" => Arc::new(adopt::Label),
+        "adopt.mark" => Arc::new(adopt::Mark),
+        "k3s.token" => Arc::new(token::Token),
         "firewall.peers" => Arc::new(firewall_peers::Peers),
         other => return Err(format!("unknown action {other}; {}", known(other, NAMES.iter().copied(), ""))),
     };
@@ -76,7 +81,7 @@ pub fn action(name: &str, params: &Value) -> Result<Arc<dyn Action>, String> {
 }
 
 /// All names that [`action`] knows, for messages.
-pub const NAMES: [&str; 47] = [
+pub const NAMES: [&str; 52] = [
     "preflight.check",
     "stock.check",
     "access.regain",
@@ -124,6 +129,11 @@ pub const NAMES: [&str; 47] = [
     "teardown.names",
     "teardown.dns",
     "teardown.unprotect",
+    "adopt.found",
+    "adopt.members",
+    "adopt.label",
+    "adopt.mark",
+    "k3s.token",
 ];
 
 fn until(word: &str) -> Option<Until> {

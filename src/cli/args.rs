@@ -91,6 +91,12 @@ pub enum Command {
     },
     /// Delete what has expired of rehearsals, and nothing else. Made for cron.
     Sweep,
+    /// Take over a cluster that was made by hand: label it by id, pin its host keys, fetch its kubeconfig; nothing else changes.
+    Adopt {
+        /// Show what would be written, and write nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// The cluster's records.
     Dns {
         /// What to do with them.

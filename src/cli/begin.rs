@@ -9,7 +9,9 @@ use super::person::{Agreed, Terminal};
 use super::prepare::{self, Prepared};
 use super::runs::KeptRun;
 use super::worlds::{self, Environment};
-use super::{commands, digests, history, kept, lease, prompts, proofs, runs, sandbox, spares, taking_down, undo};
+use super::{
+    adopting, commands, digests, history, kept, lease, prompts, proofs, runs, sandbox, spares, taking_down, undo,
+};
 use crate::actions::{Going, Mode, RunId};
 use crate::config::TakenDown;
 use crate::engine::{step_records, Event, Journal, RunStarted, RunState, StepRecord, FORMAT};
@@ -54,17 +56,19 @@ pub struct Purpose {
     taken_down: Option<TakenDown>,
     /// The records that it puts back, as an earlier run kept them.
     records: Option<Vec<u8>>,
+    /// Whether it takes over what was made by hand.
+    adopts: bool,
 }
 
 impl Purpose {
     /// `relight rebuild`.
     pub fn rebuild() -> Self {
-        Self { playbook: "rebuild", mode: Mode::Live, budget: None, taken_down: None, records: None }
+        Self { playbook: "rebuild", mode: Mode::Live, budget: None, taken_down: None, records: None, adopts: false }
     }
     /// `relight rehearse`.
     pub fn rehearse(keep: bool, budget: Option<f64>) -> Self {
         let playbook = if keep { "rehearse-keep" } else { "rehearse" };
-        Self { playbook, mode: Mode::Rehearsal, budget, taken_down: None, records: None }
+        Self { playbook, mode: Mode::Rehearsal, budget, taken_down: None, records: None, adopts: false }
     }
     /// `relight teardown`, `relight sweep`.
     pub fn take_down(what: TakenDown) -> Self {
@@ -73,7 +77,11 @@ impl Purpose {
             TakenDown::Expired(_) => ("sweep", Mode::Rehearsal),
             TakenDown::Living => ("teardown-live", Mode::Live),
         };
-        Self { playbook, mode, budget: None, taken_down: Some(what), records: None }
+        Self { playbook, mode, budget: None, taken_down: Some(what), records: None, adopts: false }
+    }
+    /// `relight adopt`.
+    pub fn adopt() -> Self {
+        Self { playbook: "adopt", adopts: true, ..Self::rebuild() }
     }
     /// `relight dns undo`.
     pub fn undo(records: Vec<u8>) -> Self {
@@ -129,13 +137,13 @@ pub async fn begin(global: &Global, environment: &Environment, purpose: &Purpose
     let records = step_records(&prepared.plan, &prepared.settings, &id, &prepared.scripts);
     let stderr = Term::stderr();
     eprint!("{}", commands::plan_shown(&header, &prepared, &records, columns(&stderr)));
-    let begun = shown(global, environment, &look, &prepared, purpose).await.map(|text| {
+    let begun = shown(global, environment, &look, &prepared, &id, purpose).await.inspect(|text| {
         eprintln!("{}", fitted(text.trim_end(), &stderr));
     });
     if begun.is_err() {
         let _ = std::fs::remove_dir(&place);
     }
-    begun?;
+    let text = begun?;
     if let Some(text) = lease::text(&look, &prepared.settings, id.mode).await {
         eprintln!("{}", fitted(&text, &stderr));
     }
@@ -143,13 +151,13 @@ pub async fn begin(global: &Global, environment: &Environment, purpose: &Purpose
     let above = if stderr.is_term() && !global.json { "" } else { header.as_str() };
     let drawing = Drawing::new(global, above, look.clock.factor());
     let person = person(global, &header, &drawing);
-    let agreed = agreed(&*person, &look, &id, &prepared, &drawing).await;
+    let agreed = agreed(&*person, &look, &id, &prepared, purpose, &drawing).await;
     if agreed.is_err() {
         // Made for the run's files, of which there is none yet; where there is one after all, it stays.
         let _ = std::fs::remove_dir(&place);
     }
     let secrets = agreed?;
-    let person = Arc::new(Agreed { person, to: answered_already(&prepared, &records) });
+    let person = Arc::new(Agreed { person, to: answered_already(&prepared, &records, purpose, &text) });
     let world = World { secrets, person, ..look };
     if let Some(records) = &purpose.records {
         undo::carry(&world, records).await?;
@@ -163,9 +171,13 @@ async fn shown(
     environment: &Environment,
     look: &World,
     prepared: &Prepared,
+    id: &RunId,
     purpose: &Purpose,
 ) -> Result<String, Stop> {
     let settings = &prepared.settings;
+    if purpose.adopts {
+        return Ok(adopting::found(look, settings, &id.id).await?.text());
+    }
     if let Some(records) = &purpose.records {
         return undo::difference(look, settings, records).await;
     }
@@ -230,9 +242,13 @@ pub fn first_record(
     }
 }
 
-/// The typed gates that the question before the run has answered, where what goes was shown and the name typed: nobody is asked
-/// the same twice.
-fn answered_already(prepared: &Prepared, plan: &[StepRecord]) -> Vec<(String, String)> {
+/// The typed gates, and the evidence, that the question before the run has answered, where exactly that was shown and the name
+/// typed: nobody is asked the same twice.
+fn answered_already(prepared: &Prepared, plan: &[StepRecord], purpose: &Purpose, shown: &str) -> Vec<(String, String)> {
+    if purpose.adopts {
+        let evidence = prepared.plan.steps.iter().filter(|step| step.evidence);
+        return evidence.map(|step| (step.id.clone(), shown.to_owned())).collect();
+    }
     if prepared.settings.taken_down != Some(TakenDown::Living) {
         return Vec::new();
     }
@@ -276,18 +292,26 @@ async fn agreed(
     look: &World,
     id: &RunId,
     prepared: &Prepared,
+    purpose: &Purpose,
     drawing: &Drawing,
 ) -> Result<Arc<dyn SecretSource>, Stop> {
-    agree(person, look.kind, id, prepared).await?;
+    agree(person, look.kind, id, prepared, purpose).await?;
     let (source, ahead) = (Arc::clone(&look.secrets), (&prepared.plan, &RunState::default()));
     prompts::answered(look.kind, source, &prepared.settings, ahead, drawing.quieting()).await
 }
 
-/// Asks before a run begins: live (and for the end of the living cluster in the sandbox too) with the cluster's name typed, in the
-/// sandbox with a yes. Without a terminal a sandbox run begins at once: there is nothing that it could harm.
-async fn agree(person: &dyn Person, kind: WorldKind, id: &RunId, prepared: &Prepared) -> Result<(), Stop> {
+/// Asks before a run begins: live (and in the sandbox too for the end of the living cluster, and for what is taken over by id) with
+/// the cluster's name typed, in the sandbox with a yes. Without a terminal a sandbox run begins at once: there is nothing that it
+/// could harm.
+async fn agree(
+    person: &dyn Person,
+    kind: WorldKind,
+    id: &RunId,
+    prepared: &Prepared,
+    purpose: &Purpose,
+) -> Result<(), Stop> {
     let (real, taken_down) = (kind == WorldKind::Real, &prepared.settings.taken_down);
-    let living = taken_down == &Some(TakenDown::Living);
+    let living = taken_down == &Some(TakenDown::Living) || purpose.adopts;
     let live = living || (real && id.mode == Mode::Live);
     let terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
     // What has expired was agreed to when it was made.
@@ -298,6 +322,7 @@ async fn agree(person: &dyn Person, kind: WorldKind, id: &RunId, prepared: &Prep
     let cluster = &prepared.settings.cluster;
     let what = match (taken_down, id.mode) {
         (Some(_), _) => "teardown",
+        (None, Mode::Live) if purpose.adopts => "adoption",
         (None, Mode::Live) if prepared.plan.name == "dns-undo" => "change of the records",
         (None, Mode::Live) => "rebuild",
         (None, Mode::Rehearsal) => "rehearsal",

@@ -4,7 +4,7 @@ use super::exit::{Exit, Stop};
 use super::{lease, taking_down};
 use crate::actions::{Mode, RunId};
 use crate::config::Settings;
-use crate::engine::{Event, Reading, RunFinished};
+use crate::engine::{Event, Reading, RunFinished, RunState};
 use crate::report;
 use crate::world::{rfc3339, selector, wall_name, Server, ServerStatus, ThingKind, World, EXPIRES, STATE};
 use std::fmt::Write;
@@ -29,6 +29,13 @@ pub async fn ending(
         }
     } else if id.mode == Mode::Rehearsal {
         spare(world, settings, id, end, &mut text).await;
+    } else if end.outcome == "succeeded" && RunState::of(&reading.records).facts.logs_in_as_the_operator() {
+        answer(world, settings, &mut text).await;
+        let _ = writeln!(
+            text,
+            "it is relight's now: a rebuild, a rehearsal and a teardown know it by its labels. `relight kubectl -- get nodes` works \
+             through SSH, with your own keys"
+        );
     } else if end.outcome == "succeeded" {
         answer(world, settings, &mut text).await;
         hand_over(world, settings, id, &mut text).await;

@@ -4,7 +4,7 @@ use super::args::{Cli, Command, DnsCommand};
 use super::begin::{self, Purpose};
 use super::exit::{Exit, Stop};
 use super::worlds::Environment;
-use super::{commands, kubectl, prompts, reconstruct, resume, retold, sandbox, taking_down, undo, usage};
+use super::{adopting, commands, kubectl, prompts, reconstruct, resume, retold, sandbox, taking_down, undo, usage};
 use crate::world::Secret;
 use clap::FromArgMatches;
 use std::io::IsTerminal;
@@ -97,6 +97,8 @@ async fn relights(cli: Cli, environment: &Environment) -> Result<Exit, Stop> {
         Command::Rehearse { keep, budget } => {
             return begin::begin(global, environment, &Purpose::rehearse(keep, budget)).await
         }
+        Command::Adopt { dry_run: false } => return begin::begin(global, environment, &Purpose::adopt()).await,
+        Command::Adopt { dry_run: true } => return adopting::dry_run(global, environment).await,
         Command::Teardown { which } => return taking_down::teardown(global, environment, &which).await,
         Command::Dns { command: DnsCommand::Undo { run } } => return undo::undo(global, environment, &run).await,
         Command::Sweep => return taking_down::sweep(global, environment).await,

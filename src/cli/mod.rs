@@ -6,6 +6,7 @@
 //! reconstruct: args -> prepare     -> card or tokens    -> what carries a run's labels -> first record
 //! ```
 
+mod adopting;
 mod args;
 mod begin;
 mod binary;

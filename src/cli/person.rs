@@ -47,11 +47,12 @@ impl Terminal {
     }
 }
 
-/// A person who has answered these gates before the run began: step and question. Nobody is asked the same twice.
+/// A person who has answered these gates, or accepted this evidence, with the name typed before the run began: step and question,
+/// word for word. Nobody is asked the same twice.
 pub struct Agreed {
     /// Who is asked everything else.
     pub person: Arc<dyn Person>,
-    /// Typed gates that have their answer.
+    /// What has its answer.
     pub to: Vec<(String, String)>,
 }
 
@@ -59,7 +60,7 @@ pub struct Agreed {
 impl Person for Agreed {
     async fn ask(&self, question: &Question) -> Result<Answer> {
         let known = |(step, text): &(String, String)| *step == question.step && *text == question.text;
-        match !question.evidence && self.to.iter().any(known) {
+        match self.to.iter().any(known) {
             true => Ok(Answer::Yes),
             false => self.person.ask(question).await,
         }

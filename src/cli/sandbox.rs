@@ -87,11 +87,19 @@ pub fn running(global: &Global, settings: &Settings) -> Result<Card, Stop> {
 /// What a playbook is for that mends nothing: it needs the world as it is.
 const UNBROKEN: &str = "healthy";
 
+/// What a playbook is for that takes over what is there: where no sandbox runs, one is started that has something.
+const HAND_MADE: &str = "hand-made";
+
 /// A running sandbox in the disaster that the playbook is for.
 pub async fn ready_for(global: &Global, prepared: &Prepared) -> Result<Card, Stop> {
     if prepared.settings.taken_down.is_some() || prepared.plan.mends == UNBROKEN {
         // What is taken down or changed is what is there; and another profile is no reason for another world.
         return running(global, &prepared.settings);
+    }
+    if prepared.plan.mends == HAND_MADE {
+        if let Some(card) = card::read(&global.state, &prepared.settings.cluster)? {
+            return Ok(card);
+        }
     }
     let card = started(global, &prepared.settings).await?;
     // A rehearsal leaves the living cluster as it is, whatever it is.
@@ -100,7 +108,10 @@ pub async fn ready_for(global: &Global, prepared: &Prepared) -> Result<Card, Sto
         return Ok(card);
     }
     broken(&card, &prepared.plan.mends).await?;
-    eprintln!("the sandbox ({}) has been put into disaster: {}", card.uid, prepared.plan.mends);
+    match prepared.plan.mends.as_str() {
+        HAND_MADE => eprintln!("the sandbox ({}) has a cluster that was made by hand", card.uid),
+        disaster => eprintln!("the sandbox ({}) has been put into disaster: {disaster}", card.uid),
+    }
     Ok(card)
 }
 

@@ -23,10 +23,16 @@ async fn aimed(world: &World, place: &Place<'_>, facts: &Facts, target: &Target)
     if place.settings.taken_down.is_some() && !takes_down(target) && !lease::is_new(place, target) {
         return Err(stopped(place, &format!("{target}: a run that takes down makes nothing, and changes no node")));
     }
+    if facts.take_over() && !takes_over(target) && !lease::is_new(place, target) {
+        return Err(stopped(
+            place,
+            &format!("{target}: a run that takes over what was made by hand labels and marks it alone"),
+        ));
+    }
     match target {
         Target::CloudNew { kind, name } => new_thing(world, place, kind, name).await,
         Target::Cloud { kind, id } => thing(world, place, kind, *id).await,
-        Target::Adopted { id } => made_by_hand(world, place, facts, *id).await,
+        Target::Adopted { kind, id } => made_by_hand(world, place, facts, kind, *id).await,
         Target::GivenUp { id } => given_up(world, place, facts, *id).await,
         Target::Node { address } | Target::Objects { address, .. } => node(world, place, *address).await,
         Target::Dns { zone, names } => dns(place, zone, names),
@@ -48,6 +54,13 @@ fn stopped(place: &Place<'_>, why: &str) -> Error {
 /// Whether a run that takes down may have anything to do with this.
 fn takes_down(target: &Target) -> bool {
     matches!(target, Target::Cloud { .. } | Target::Dns { .. })
+}
+
+/// Whether a run that takes over what was made by hand may have anything to do with this: the one group is the lease, at which the
+/// guard looks beside this.
+fn takes_over(target: &Target) -> bool {
+    let a_group = matches!(target, Target::Cloud { kind, .. } if *kind == ThingKind::PlacementGroup.word());
+    a_group || matches!(target, Target::Adopted { .. } | Target::Dns { .. })
 }
 
 /// Whether the labels let this run touch the thing: made by this run, or (live) of its cluster.
@@ -121,15 +134,41 @@ async fn thing(world: &World, place: &Place<'_>, kind: &str, id: i64) -> Result<
     }
 }
 
-/// A server without labels is the cluster's only if a person accepted it as that, and the cluster's own names still point at it,
-/// in a live run.
-async fn made_by_hand(world: &World, place: &Place<'_>, facts: &Facts, id: i64) -> Result<()> {
-    let server = server(world, id).await?;
-    let free = !server.labels.contains_key(MANAGED_BY) && facts.accepted().contains(&id);
-    match place.run.mode == Mode::Live && free && in_dns(world, place, &server).await? {
-        true => Ok(()),
-        false => Err(stopped(place, &format!("server {} (id {id}) is not this cluster's", server.name))),
+/// What carries no label is the cluster's only if a person accepted it as that, in a live run; and if the cluster's own names
+/// still point at it (a server), or everything that has it is the cluster's or was accepted with it (an address, a firewall).
+/// What carries the cluster's labels is taken over already, and may lack some.
+async fn made_by_hand(world: &World, place: &Place<'_>, facts: &Facts, kind: &str, id: i64) -> Result<()> {
+    let found = all(world, kind).await?.into_iter().find(|(i, ..)| *i == id);
+    let gone = || Error::transient(format!("{kind} {id} does not exist any more; looking again"));
+    let (_, name, labels) = found.ok_or_else(gone)?;
+    let (live, free) = (place.run.mode == Mode::Live, !labels.contains_key(MANAGED_BY));
+    let taken = of_living(&labels, &place.settings.cluster);
+    if live && (taken || (free && facts.accepts(kind, id) && of_accepted(world, place, facts, kind, id).await?)) {
+        return Ok(());
     }
+    Err(stopped(place, &format!("{kind} {name} (id {id}) is not this cluster's")))
+}
+
+async fn of_accepted(world: &World, place: &Place<'_>, facts: &Facts, kind: &str, id: i64) -> Result<bool> {
+    let servers = world.cloud.servers("").await?;
+    let owners: Vec<_> = match kind {
+        "server" => servers.iter().filter(|s| s.id == id).collect(),
+        "firewall" => servers.iter().filter(|s| s.firewalls.contains(&id)).collect(),
+        "primary_ip" => {
+            let owner = world.cloud.primary_ips().await?.into_iter().find(|ip| ip.id == id).and_then(|ip| ip.assignee);
+            servers.iter().filter(|s| Some(s.id) == owner).collect()
+        }
+        _ => return Ok(false),
+    };
+    for server in &owners {
+        let accepted = !server.labels.contains_key(MANAGED_BY) && facts.accepts("server", server.id);
+        let taken = of_living(&server.labels, &place.settings.cluster);
+        let named = taken || (accepted && in_dns(world, place, server).await?);
+        if !named {
+            return Ok(false);
+        }
+    }
+    Ok(!owners.is_empty())
 }
 
 /// A server of this very run goes only where a person gave it up, and while none of the cluster's names points at it.

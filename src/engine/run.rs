@@ -15,6 +15,9 @@ use sha2::{Digest, Sha256};
 use std::time::Duration;
 use tokio::sync::watch;
 
+/// What playbooks are for that bring nothing back: a world in which a cluster lives.
+const UNBROKEN: [&str; 2] = ["healthy", "hand-made"];
+
 /// A run in this process.
 pub struct Run<'a> {
     /// The outside.
@@ -144,6 +147,7 @@ impl Run<'_> {
             let step = self.plan.steps.iter().find(|s| s.milestone.as_deref() == Some(name))?;
             self.memory.seconds_until(&step.id)
         };
+        let mends = self.settings.taken_down.is_none() && !UNBROKEN.contains(&self.plan.mends.as_str());
         let since = Duration::from_millis(millis(self.world.clock.now()).saturating_sub(self.memory.started_at));
         RunFinished {
             outcome: outcome.to_owned(),
@@ -154,7 +158,7 @@ impl Run<'_> {
             journal: format!("{}/{JOURNAL}", self.world.files.place()),
             first_answer_seconds: milestone("first_answer"),
             cost: None,
-            recovery_seconds: (outcome == "succeeded" && self.settings.taken_down.is_none())
+            recovery_seconds: (outcome == "succeeded" && mends)
                 .then(|| milestone("recovered").unwrap_or(since.as_secs_f64())),
         }
     }

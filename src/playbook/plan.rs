@@ -6,9 +6,10 @@ use std::time::Duration;
 
 /// What a playbook may be for: the world that it begins in.
 ///
-/// `total-loss`: every server is lost. `healthy`: the cluster that relight made serves. `rehearsal`: a cluster serves, and the
+/// `total-loss`: every server is lost. `healthy`: the cluster that relight made serves.
+/// `hand-made`: one serves that a person made, without labels. `rehearsal`: a cluster serves, and the
 /// project of rehearsals holds nothing of relight's. `kept-rehearsal`: it holds what a rehearsal left whose time is over.
-pub const WORLDS: [&str; 4] = ["total-loss", "healthy", "rehearsal", "kept-rehearsal"];
+pub const WORLDS: [&str; 5] = ["total-loss", "healthy", "hand-made", "rehearsal", "kept-rehearsal"];
 /// Those of them whose playbooks act in the project of rehearsals.
 const OF_REHEARSALS: [&str; 2] = ["rehearsal", "kept-rehearsal"];
 

@@ -60,7 +60,7 @@ pub(super) fn line(board: &Board, event: &Event) -> Option<String> {
         ))),
         Event::StepStarted { step } => of(step, "started".to_owned()),
         Event::StepChecked { step, found: Found::Pending, text } => of(step, format!("waits: {}", plain(text))),
-        Event::StepChecked { step, found: Found::Refused, text } => of(step, format!("refused: {}", plain(text))),
+        Event::StepChecked { step, found: Found::Refused, text } => of(step, format!("refused: {}", brief(text))),
         Event::StepChecked { .. } | Event::Unknown => None,
         Event::Intent { step, attempt, target, what } => {
             let again = if *attempt > 1 { format!(" (attempt {attempt})") } else { String::new() };
@@ -73,7 +73,7 @@ pub(super) fn line(board: &Board, event: &Event) -> Option<String> {
         }
         Event::GateAsked { step, text, .. } => of(step, format!("asks: {}", plain(text))),
         Event::GateAnswered { step, yes, .. } => of(step, format!("answered: {}", if *yes { "yes" } else { "no" })),
-        Event::StepFinished { step, outcome, text, .. } => of(step, ended(board.line(step), *outcome, &plain(text))),
+        Event::StepFinished { step, outcome, text, .. } => of(step, ended(board.line(step), *outcome, &brief(text))),
         Event::StepFailed { step, why, error, remedy } => {
             let next = if remedy.is_empty() { String::new() } else { format!("; next: {}", plain(remedy)) };
             let what = if why == error { String::new() } else { format!(": {}", plain(error)) };
@@ -84,6 +84,18 @@ pub(super) fn line(board: &Board, event: &Event) -> Option<String> {
                 if end.warnings > 0 { format!(", {}", count(end.warnings, "warning")) } else { String::new() };
             Some(format!("run {}: {} of {} done{warnings}", plain(&end.outcome), end.done, count(end.steps, "step")))
         }
+    }
+}
+
+/// More lines than this are a list, which is shown where a person is asked about it.
+const LIST: usize = 5;
+
+/// A text in one line; of a list the first one.
+fn brief(text: &str) -> String {
+    let first = text.lines().next().unwrap_or_default();
+    match text.lines().count() {
+        lines if lines > LIST => format!("{} ({} more lines, in the journal)", plain(first), lines - 1),
+        _ => plain(text),
     }
 }
 

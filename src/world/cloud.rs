@@ -252,6 +252,8 @@ pub trait Cloud: Send + Sync {
     async fn create_thing(&self, permit: &Permit, name: &str, spec: &ThingSpec, labels: &Labels) -> Result<Thing>;
     /// Replaces the rules of a firewall. The permit is for the firewall.
     async fn set_firewall_rules(&self, permit: &Permit, id: i64, rules: &[FirewallRule]) -> Result<()>;
+    /// Gives a firewall exactly these labels.
+    async fn label_firewall(&self, permit: &Permit, id: i64, labels: &Labels) -> Result<()>;
     /// Puts a firewall onto a server. The permit is for the server.
     async fn attach_firewall(&self, permit: &Permit, firewall: i64, server: i64) -> Result<()>;
     /// Takes a firewall off a server. The permit is for the server.
@@ -266,6 +268,8 @@ pub trait Cloud: Send + Sync {
     async fn image_exists(&self, name: &str, architecture: &str) -> Result<bool>;
     /// All primary IPv4 addresses of the project, assigned or not.
     async fn primary_ips(&self) -> Result<Vec<PrimaryIp>>;
+    /// Gives a primary IP exactly these labels.
+    async fn label_primary_ip(&self, permit: &Permit, id: i64, labels: &Labels) -> Result<()>;
     /// Deletes a primary IP. Errors: `Refused` where it is still assigned.
     async fn delete_primary_ip(&self, permit: &Permit, id: i64) -> Result<()>;
 }

@@ -45,7 +45,7 @@ pub fn label_value(text: &str) -> String {
     cut.trim_end_matches(edge).to_owned()
 }
 
-/// The labels that make a server that was made by hand one of the cluster's.
+/// The labels that make a server, address or firewall that was made by hand one of the cluster's. No run is named: none made it.
 pub fn adopted(cluster: &str) -> Labels {
     let pairs = [(MANAGED_BY, "relight".to_owned()), (CLUSTER, label_value(cluster)), (MODE, "live".to_owned())];
     pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()

@@ -20,9 +20,11 @@ pub enum Target {
         /// The cloud's id of it.
         id: i64,
     },
-    /// A server that was made by hand: it carries no label of any relight, and the cluster's own names point at it. Leave to
-    /// label it, and nothing else.
+    /// A server that was made by hand (it carries no label of any relight, and the cluster's own names point at it), or its
+    /// address or firewall. Leave to label it, and nothing else.
     Adopted {
+        /// `server`, `primary_ip`, `firewall`.
+        kind: &'static str,
         /// The cloud's id of it.
         id: i64,
     },
@@ -62,7 +64,7 @@ impl fmt::Display for Target {
         match self {
             Self::CloudNew { kind, name } => write!(f, "new {} {name}", kind.replace('_', " ")),
             Self::Cloud { kind, id } => write!(f, "{} {id}", kind.replace('_', " ")),
-            Self::Adopted { id } => write!(f, "server {id}, made by hand"),
+            Self::Adopted { kind, id } => write!(f, "{} {id}, made by hand", kind.replace('_', " ")),
             Self::GivenUp { id } => write!(f, "server {id}, given up"),
             Self::Node { address } => write!(f, "node {address}"),
             Self::Objects { address, what } => write!(f, "{what} through {address}"),
@@ -110,12 +112,12 @@ impl Permit {
     pub fn target(&self) -> &Target {
         &self.target
     }
-    /// Refuses a call that labels a server unless the permit is for it, or for taking it over.
-    pub fn covers_labels(&self, id: i64) -> Result<()> {
-        if self.target == (Target::Adopted { id }) {
+    /// Refuses a call that labels something unless the permit is for it, or for taking it over.
+    pub fn covers_labels(&self, kind: &'static str, id: i64) -> Result<()> {
+        if self.target == (Target::Adopted { kind, id }) {
             return Ok(());
         }
-        self.covers(&Target::Cloud { kind: "server", id })
+        self.covers(&Target::Cloud { kind, id })
     }
     /// Refuses a call at anything but the permit's own target: the last line of defence against a mistake in an action.
     pub fn covers(&self, target: &Target) -> Result<()> {

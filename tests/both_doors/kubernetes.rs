@@ -86,9 +86,6 @@ impl Shell for Tunnel {
         assert_eq!(port, 6443);
         Ok(self.0)
     }
-    async fn known_host_keys(&self, _: IpAddr) -> Result<crate::world::KnownHostKeys> {
-        Ok(crate::world::KnownHostKeys::default())
-    }
     async fn listens(&self, _: IpAddr, _: u16) -> Result<bool> {
         Ok(false)
     }

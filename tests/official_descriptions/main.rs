@@ -141,6 +141,13 @@ async fn live_a_whole_life(cloud: &dyn Cloud, reader: &dyn Cloud, clock: &dyn Cl
     let in_use = cloud.delete_thing(&old("firewall", firewall), ThingKind::Firewall, firewall).await.unwrap_err();
     assert!(in_use.is("resource_in_use"));
     let address = cloud.primary_ips().await.unwrap().remove(0);
+    cloud.label_firewall(&old("firewall", firewall), firewall, &labels("r3")).await.unwrap();
+    cloud.label_primary_ip(&old("primary_ip", address.id), address.id, &labels("r3")).await.unwrap();
+    assert_eq!(cloud.things(ThingKind::Firewall, "relight-run=r3").await.unwrap()[0].id, firewall);
+    assert_eq!(
+        cloud.primary_ips().await.unwrap()[0],
+        relight::world::PrimaryIp { labels: labels("r3"), ..address.clone() }
+    );
     let server = cloud.server(id).await.unwrap().unwrap();
     assert_eq!((Some(address.address), address.assignee, address.auto_delete), (server.public_ip, Some(id), true));
     assert_eq!(address.location, "nbg1");

@@ -30,6 +30,8 @@ async fn each_call(cloud: &dyn Cloud, id: i64, number: usize) -> Option<Result<(
         17 => cloud.image_exists("ubuntu-24.04", "x86").await.map(|_| ()),
         18 => cloud.primary_ips().await.map(|_| ()),
         19 => cloud.delete_primary_ip(&old("primary_ip", id), id).await,
+        20 => cloud.label_firewall(&old("firewall", id), id, &labels("r1")).await,
+        21 => cloud.label_primary_ip(&old("primary_ip", id), id, &labels("r1")).await,
         _ => return None,
     })
 }
@@ -47,7 +49,7 @@ async fn all_refused(cloud: &dyn Cloud, model: &Shared, id: i64, kind: &FaultKin
         assert!(error.is(code), "call {number}: {error:?}");
         number += 1;
     }
-    assert_eq!(number, 20);
+    assert_eq!(number, 22);
 }
 
 /// Refusals of every status that relight tells apart: of a creation, and of whatever else can be refused.

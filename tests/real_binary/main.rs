@@ -14,6 +14,7 @@ mod description;
 #[path = "../support/wire.rs"]
 mod wire;
 
+mod adopting;
 mod canary;
 mod described;
 mod judged;

@@ -163,7 +163,7 @@ impl Action for TakeOver {
         })
     }
     async fn apply(&self, cx: &StepContext<'_>) -> Result<()> {
-        let target = Target::Adopted { id: self.server };
+        let target = Target::Adopted { kind: "server", id: self.server };
         cx.effects.permit(target.clone(), "label it").await?.covers(&target)?;
         self.allowed.store(true, Ordering::SeqCst);
         Ok(())

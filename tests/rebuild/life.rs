@@ -10,7 +10,7 @@ use relight::playbook::{Binding, Plan, Source};
 use relight::sandbox::doors::direct::{
     DirectFiles, GeneratedSecrets, Keep, Outside, Sandbox, ScriptedPerson, Tripwire,
 };
-use relight::sandbox::model::{lock, Caller, LedgerOutcome, Loss, Model, RecordChange, Start, ThingState};
+use relight::sandbox::model::{lock, Caller, Entry, LedgerOutcome, Loss, Model, RecordChange, Start, ThingState};
 use relight::world::{millis, Clock, Labels, Person, SecretSource, World, CLUSTER, MANAGED_BY};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -105,6 +105,8 @@ pub struct Life {
     pub between: Between,
     /// What was not the cluster's before, in full.
     pub foreign: BTreeSet<String>,
+    /// Ids of what carries no label and is the cluster's all the same, once a person has accepted it: it may be labelled.
+    pub by_hand: BTreeSet<i64>,
     /// How many entries of the ledger are of earlier runs, which other disks remember.
     pub since: usize,
     /// The intents of journals that were lost.
@@ -209,6 +211,7 @@ impl Life {
             often: 1,
             between: Arc::new(|world| world),
             foreign,
+            by_hand: BTreeSet::new(),
             since: 0,
             settings,
             lost: Arc::default(),
@@ -371,7 +374,9 @@ impl Life {
         let now = model.foreign(&self.settings.cluster, &names);
         broken.extend(self.foreign.difference(&now).map(|thing| format!("not as it was: {thing}")));
         let foreign = model.ledger.foreign_touched(&self.settings.cluster, &self.settings.dns.hosts);
-        broken.extend(foreign.iter().map(|e| format!("foreign: {} {}", e.op, e.target)));
+        let adopted = |e: &&&Entry| e.op.ends_with(".update") && e.id.is_some_and(|id| self.by_hand.contains(&id));
+        let foreign = foreign.iter().filter(|e| !adopted(e));
+        broken.extend(foreign.map(|e| format!("foreign: {} {}", e.op, e.target)));
         broken
             .extend(model.ledger.strangers.iter().map(|s| format!("stranger: {} {} {}", s.op, s.named_by, s.address)));
         broken.extend(model.ledger.broken.clone());

@@ -41,6 +41,12 @@ impl Cloud for Lying {
     async fn update_server(&self, permit: &Permit, id: i64, name: &str, labels: &Labels) -> Result<()> {
         self.0.update_server(permit, id, name, labels).await
     }
+    async fn label_firewall(&self, permit: &Permit, id: i64, labels: &Labels) -> Result<()> {
+        self.0.label_firewall(permit, id, labels).await
+    }
+    async fn label_primary_ip(&self, permit: &Permit, id: i64, labels: &Labels) -> Result<()> {
+        self.0.label_primary_ip(permit, id, labels).await
+    }
     async fn power_off(&self, permit: &Permit, id: i64) -> Result<()> {
         self.0.power_off(permit, id).await
     }

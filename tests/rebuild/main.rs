@@ -12,6 +12,7 @@
 )]
 
 mod addresses;
+mod adopt;
 mod by_hand;
 mod cloudflare_down;
 mod every_playbook;
@@ -19,6 +20,7 @@ mod fail_each_step;
 mod full_disk;
 mod given_up;
 mod guarded;
+mod guarded_labels;
 mod happy;
 mod insists;
 mod judged;

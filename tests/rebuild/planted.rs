@@ -74,7 +74,7 @@ impl Action for Planted {
                 cloud.update_server(&self.leave(cx, this()).await?, server.id, "gone", &Labels::new()).await
             }
             "adopt a production server" => {
-                let permit = self.leave(cx, Target::Adopted { id: server.id }).await?;
+                let permit = self.leave(cx, Target::Adopted { kind: "server", id: server.id }).await?;
                 cloud.update_server(&permit, server.id, &server.name, &world::adopted("honeydue")).await
             }
             "open production's firewall" => {

@@ -5,14 +5,38 @@ use relight::actions::{Mode, RunId, WANTED};
 use relight::config::{Settings, TakenDown};
 use relight::playbook::Source;
 use relight::sandbox::doors::direct::{DirectFiles, Disk, Tripwire};
-use relight::sandbox::model::{lock, Loss};
-use relight::world::Files;
+use relight::sandbox::model::{lock, Caller, Filter, Loss, Model, Start};
+use relight::world::{Files, ThingKind};
 use std::time::Duration;
 
 /// After this a rehearsal's time is over, whenever it began.
 const EXPIRED: Duration = Duration::from_secs(24 * 3600);
+/// Nodes register in it.
+const REST: Duration = Duration::from_secs(900);
 /// Ends of runs that the tests begin with.
 const MADE: &str = "abcdefghijkl";
+
+impl Life {
+    /// An adoption of the living cluster, which was made by hand.
+    pub fn hand_made() -> Self {
+        Self::hand_made_with(settings())
+    }
+
+    /// The same with other settings.
+    pub fn hand_made_with(settings: Settings) -> Self {
+        let mut model = Model::empty_world(&settings, &Start::default());
+        model.place_hand_made(&settings);
+        let (now, caller, all) = (model.now(), Caller::token(Start::default().cloud_token), Filter::labels(""));
+        let servers = model.servers(now, &caller, &all).result.unwrap().into_iter().map(|s| s.id);
+        let addresses = model.primary_ips(now, &caller, &all).result.unwrap().into_iter().map(|ip| ip.id);
+        let firewalls = model.things(now, &caller, ThingKind::Firewall, &all).result.unwrap().into_iter().map(|t| t.id);
+        let by_hand = servers.chain(addresses).chain(firewalls).collect();
+        let mut life = Self::around(model, settings);
+        life.foreign.retain(|thing| !thing.contains("\"firewall-1\""));
+        life.pass(REST);
+        Self { plan: plan(&life.settings, "adopt"), by_hand, ..life }
+    }
+}
 
 /// A run of its own, with another disk, on the same outside.
 pub fn after(life: &Life, id: &str, playbook: &str, mode: Mode, settings: Settings) -> Life {
@@ -29,6 +53,7 @@ pub fn after(life: &Life, id: &str, playbook: &str, mode: Mode, settings: Settin
         often: 1,
         between: life.between.clone(),
         foreign: life.foreign.clone(),
+        by_hand: life.by_hand.clone(),
         since,
         lost: life.lost.clone(),
         settings,
@@ -68,6 +93,7 @@ pub fn beginning(playbook: &str) -> Life {
     match (mends.as_str(), playbook) {
         ("total-loss", _) => Life { plan: plan(&settings(), playbook), ..Life::lost(Loss::Off) },
         ("rehearsal", _) => Life::rehearsal(playbook),
+        ("hand-made", _) => Life { plan: plan(&settings(), playbook), ..Life::hand_made() },
         ("healthy", "dns-undo") => undoing(&ended(Life::lost(Loss::Off)), "undoundoundo"),
         ("healthy", "teardown-live") => taking_down(&ended(Life::lost(Loss::Off)), "teardownaaaa", TakenDown::Living),
         ("healthy", _) => after(&ended(Life::lost(Loss::Off)), "laterlaterla", playbook, Mode::Live, settings()),

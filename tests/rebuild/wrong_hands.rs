@@ -1,5 +1,7 @@
 //! An operator's mistake is stopped before the first effect, and told with what to do about it.
 
+mod adopting;
+
 use crate::lease::{held_by_ann, ANN};
 use crate::life::{plan_of, settings, Life};
 use async_trait::async_trait;

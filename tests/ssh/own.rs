@@ -79,3 +79,46 @@ async fn a_broken_configuration_of_the_persons_is_told_as_theirs() {
     let error = ssh.look(&own(&node, &[10]), &script("echo.sh", "check", &[])).await.unwrap_err();
     assert!(error.class == Class::Fatal && error.what.contains("your own SSH configuration"), "{error:?}");
 }
+
+/// The agent of a person, with one key in it.
+struct Agent {
+    child: std::process::Child,
+    socket: PathBuf,
+}
+
+impl Agent {
+    /// None where this machine has no agent's program.
+    fn with(home: &Path, seed: u8) -> Option<Self> {
+        let socket = home.join("agent");
+        let mut program = std::process::Command::new("ssh-agent");
+        let child = program.arg("-D").arg("-a").arg(&socket).stdout(std::process::Stdio::null()).spawn().ok()?;
+        let agent = Self { child, socket };
+        while std::os::unix::net::UnixStream::connect(&agent.socket).is_err() {
+            std::thread::yield_now();
+        }
+        let key = put(home, "loaded", key(seed).private_openssh.expose());
+        let mut add = std::process::Command::new("ssh-add");
+        assert!(add.arg("-q").arg(&key).env("SSH_AUTH_SOCK", &agent.socket).status().unwrap().success());
+        fs::remove_file(key).unwrap();
+        Some(agent)
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_is_in_the_persons_agent_alone_opens_the_node_and_a_runs_key_is_never_the_agents() {
+    let (node, home) = (Node::boot(10).await, tempfile::tempdir().unwrap());
+    let Some(agent) = Agent::with(home.path(), USER_KEY) else { return println!("skipped: no ssh-agent") };
+    let config = format!("IdentityAgent {}\nIdentityFile {}/none\n", agent.socket.display(), home.path().display());
+    let ssh_config = Some(put(home.path(), "config", config.as_bytes()));
+    let ssh = provider_of(Operator::Person { ssh_config });
+    ssh.look(&own(&node, &[10]), &script("echo.sh", "check", &[])).await.unwrap();
+    let run = Host { identity: Identity::Key(key(99).private_openssh), ..own(&node, &[10]) };
+    assert!(ssh.look(&run, &script("echo.sh", "check", &[])).await.unwrap_err().is("permission_denied"));
+}

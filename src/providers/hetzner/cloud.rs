@@ -117,7 +117,7 @@ impl Cloud for Hetzner {
     }
 
     async fn update_server(&self, permit: &Permit, id: i64, name: &str, labels: &Labels) -> Result<()> {
-        permit.covers_labels(id)?;
+        permit.covers_labels("server", id)?;
         self.api.put(&format!("/servers/{id}"), &request::rename(name, labels)).await.map(|_| ())
     }
 
@@ -172,6 +172,11 @@ impl Cloud for Hetzner {
         self.act(&format!("/firewalls/{id}/actions/set_rules"), &request::rules(rules)?).await
     }
 
+    async fn label_firewall(&self, permit: &Permit, id: i64, labels: &Labels) -> Result<()> {
+        permit.covers_labels("firewall", id)?;
+        self.api.put(&format!("/firewalls/{id}"), &request::label_firewall(labels)).await.map(|_| ())
+    }
+
     async fn attach_firewall(&self, permit: &Permit, firewall: i64, server: i64) -> Result<()> {
         permit.covers(&existing("server", server))?;
         let path = format!("/firewalls/{firewall}/actions/apply_to_resources");
@@ -214,6 +219,11 @@ impl Cloud for Hetzner {
     async fn primary_ips(&self) -> Result<Vec<PrimaryIp>> {
         let list: Vec<PrimaryIpReply> = self.api.all("/primary_ips", "primary_ips", &[]).await?;
         Ok(list.into_iter().filter_map(PrimaryIpReply::ipv4).collect())
+    }
+
+    async fn label_primary_ip(&self, permit: &Permit, id: i64, labels: &Labels) -> Result<()> {
+        permit.covers_labels("primary_ip", id)?;
+        self.api.put(&format!("/primary_ips/{id}"), &request::label_primary_ip(labels)).await.map(|_| ())
     }
 
     async fn delete_primary_ip(&self, permit: &Permit, id: i64) -> Result<()> {

@@ -34,6 +34,16 @@ pub(super) fn rename(name: &str, labels: &Labels) -> models::ReplaceServerReques
     models::ReplaceServerRequest { labels: Some(map(labels)), name: Some(name.to_owned()) }
 }
 
+/// The body that gives a firewall exactly these labels.
+pub(super) fn label_firewall(labels: &Labels) -> models::ReplaceFirewallRequest {
+    models::ReplaceFirewallRequest { labels: Some(map(labels)), name: None }
+}
+
+/// The body that gives a primary IP exactly these labels.
+pub(super) fn label_primary_ip(labels: &Labels) -> models::ReplacePrimaryIpRequest {
+    models::ReplacePrimaryIpRequest { labels: Some(map(labels)), ..models::ReplacePrimaryIpRequest::new() }
+}
+
 /// The body that creates a thing.
 pub(super) fn thing(name: &str, spec: &ThingSpec, labels: &Labels) -> Result<Value> {
     let (name, labels) = (name.to_owned(), Some(map(labels)));

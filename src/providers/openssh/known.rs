@@ -12,12 +12,13 @@ const REVOKED: &str = "@revoked";
 
 /// What is known of the node that answers at this address and port.
 pub(super) async fn host_keys(operator: &Operator, address: IpAddr, port: u16) -> Result<KnownHostKeys> {
-    let files = match operator.known_hosts() {
-        Some(file) => vec![file],
+    let (files, alias) = match operator.known_hosts() {
+        Some(file) => (vec![file], None),
         None => asked(operator, address, port).await?,
     };
-    // Source: ssh(1) writes other ports than 22 so.
-    let name = if port == 22 { address.to_string() } else { format!("[{address}]:{port}") };
+    // Source: ssh(1) writes other ports than 22 so, and an alias as it is.
+    let plain = if port == 22 { address.to_string() } else { format!("[{address}]:{port}") };
+    let name = alias.unwrap_or(plain);
     let mut known = KnownHostKeys::default();
     for file in files {
         let text = match tokio::fs::read_to_string(&file).await {
@@ -64,8 +65,9 @@ async fn found(file: &Path, name: &str) -> Result<Vec<String>> {
     Ok(text.lines().filter_map(Line::read).filter(|line| !line.revoked).map(|line| line.key).collect())
 }
 
-/// The files that the operator's client would read for this address.
-async fn asked(operator: &Operator, address: IpAddr, port: u16) -> Result<Vec<PathBuf>> {
+/// The files that the operator's client would read for this address, and the name under which it would look there, where it has
+/// another one.
+async fn asked(operator: &Operator, address: IpAddr, port: u16) -> Result<(Vec<PathBuf>, Option<String>)> {
     let mut program = Command::new("ssh");
     program.arg("-G");
     if let Operator::Person { ssh_config: Some(config) } = operator {
@@ -77,7 +79,8 @@ async fn asked(operator: &Operator, address: IpAddr, port: u16) -> Result<Vec<Pa
         let is = word == "userknownhostsfile" || word == "globalknownhostsfile";
         is.then(|| files.split_whitespace().map(PathBuf::from).collect::<Vec<_>>())
     };
-    Ok(text.lines().filter_map(listed).flatten().filter(|file| file.is_absolute()).collect())
+    let alias = text.lines().find_map(|line| line.strip_prefix("hostkeyalias ")).map(|name| name.trim().to_owned());
+    Ok((text.lines().filter_map(listed).flatten().filter(|file| file.is_absolute()).collect(), alias))
 }
 
 async fn output(program: &mut Command) -> Result<String> {
@@ -128,8 +131,13 @@ mod tests {
         let key = crate::world::RunKeys::ed25519([1; 32], "").unwrap().public;
         std::fs::write(&config, format!("UserKnownHostsFile {}\n", hosts.display())).unwrap();
         std::fs::write(&hosts, format!("192.0.2.7 {key}\n")).unwrap();
-        let person = Operator::Person { ssh_config: Some(config) };
-        let known = host_keys(&person, "192.0.2.7".parse().unwrap(), 22).await.unwrap();
-        assert_eq!(known.here, [key]);
+        let person = Operator::Person { ssh_config: Some(config.clone()) };
+        let known = || host_keys(&person, "192.0.2.7".parse().unwrap(), 22);
+        assert_eq!(known().await.unwrap().here, std::slice::from_ref(&key));
+        let text = std::fs::read_to_string(&config).unwrap();
+        std::fs::write(&config, format!("{text}HostKeyAlias mine\n")).unwrap();
+        assert_eq!(known().await.unwrap(), KnownHostKeys { elsewhere: vec![key.clone()], ..KnownHostKeys::default() });
+        std::fs::write(&hosts, format!("mine {key}\n")).unwrap();
+        assert_eq!(known().await.unwrap().here, [key]);
     }
 }

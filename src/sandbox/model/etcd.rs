@@ -110,7 +110,7 @@ impl Model {
         let host =
             url.strip_prefix("https://").and_then(|u| u.split(':').next()).and_then(|h| h.parse::<Ipv4Addr>().ok());
         let host = host.ok_or_else(|| fail(format!("server URL cannot be read: {url}")))?;
-        let target = self.machines.values().find(|m| m.project == joiner.project && m.is(host));
+        let target = self.machines.values().find(|m| m.project == joiner.project && self.is_to(joiner, m, host));
         let target = target.ok_or_else(|| wait("server does not answer"))?;
         if self.node_reaches(joiner, target, host, 6443) != Reach::Open {
             return Err((format!("{host}:6443 does not answer"), false));

@@ -55,6 +55,35 @@ impl Model {
     fn find_primary_ip(&self, project: usize, id: i64) -> Result<&PrimaryIp, ApiError> {
         self.project(project)?.primary_ips.get(&id).ok_or_else(|| ApiError::not_found("primary_ip", id))
     }
+    /// Gives another name, other labels, or another fate at the end of its server.
+    pub fn update_primary_ip(
+        &mut self,
+        now: Duration,
+        caller: &Caller,
+        id: i64,
+        name: Option<&str>,
+        labels: Option<&Labels>,
+        auto_delete: Option<bool>,
+    ) -> Answer<PrimaryIp> {
+        let (op, target) = ("cloud.primary_ip.update", format!("primary_ip {id}"));
+        let act = |model: &mut Self, project: usize, note: &mut Note| {
+            (note.id, note.labels) = (Some(id), model.find_primary_ip(project, id)?.labels.clone());
+            let held = model.project_mut(project)?;
+            if held.primary_ips.values().any(|ip| ip.id != id && Some(ip.name.as_str()) == name) {
+                return Err(ApiError::taken("name", "name is already used"));
+            }
+            let ip = held.primary_ips.get_mut(&id).ok_or_else(|| ApiError::not_found("primary_ip", id))?;
+            if let Some(name) = name {
+                name.clone_into(&mut ip.name);
+            }
+            if let Some(labels) = labels {
+                ip.labels.clone_from(labels);
+            }
+            ip.auto_delete = auto_delete.unwrap_or(ip.auto_delete);
+            Ok(ip.clone())
+        };
+        self.cloud(now, caller, &Op::write(op, &target), act)
+    }
     /// Deletes a primary IP. 422 `must_be_unassigned` for one that is on a server. Source: Hetzner Cloud API, "Delete a Primary
     /// IP": since May 2026 it has to be unassigned first.
     pub fn delete_primary_ip(&mut self, now: Duration, caller: &Caller, id: i64) -> Answer<()> {

@@ -128,6 +128,16 @@ impl Model {
             Reaches::NotEveryApi
         }
     }
+    /// Whether this is the other's address as one machine sees it: private ones of different networks may be the same.
+    pub(super) fn is_to(&self, from: &Machine, to: &Machine, at: Ipv4Addr) -> bool {
+        if to.public == Some(at) {
+            return true;
+        }
+        let of = |m: &Machine| self.projects.get(m.project).and_then(|p| p.servers.get(&m.server));
+        let (Some(from), Some(to)) = (of(from), of(to)) else { return false };
+        let joined = |network: i64| from.private.iter().any(|p| p.network == network);
+        to.private.iter().any(|p| p.address == at && joined(p.network))
+    }
     /// Whether one machine reaches a port of another at this address of it, and from which address of its own it comes.
     pub(super) fn node_reaches(&self, from: &Machine, to: &Machine, at: Ipv4Addr, port: u16) -> Reach {
         let private = to.private.contains(&at);

@@ -166,6 +166,15 @@ impl Model {
                 Some(cluster) => Ended { exit: 0, stdout: cluster.kubeconfig.clone(), stderr: String::new() },
                 None => ended(11, "/etc/rancher/k3s/k3s.yaml does not exist yet"),
             },
+            ("token.sh", "check") => match machine.k3s.cluster.as_ref().and_then(|c| self.clusters.get(c)) {
+                // As K3s writes it there: with the digest of its authority before it.
+                Some(cluster) => {
+                    let authority = hex::encode(Sha256::digest(cluster.uid.as_bytes()));
+                    let stdout = format!("K10{authority}::server:{}\n", cluster.token);
+                    Ended { exit: 0, stdout, stderr: String::new() }
+                }
+                None => ended(11, "/var/lib/rancher/k3s/server/token does not exist yet"),
+            },
             ("regain.sh", "check") => regain(machine, job),
             ("regain.sh", "apply") => self.let_in(server, job),
             ("late.sh", "check") => output(&[("state", if machine.late { "as-specified" } else { "absent" })]),

@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2016,SC2034,SC2317 # lines for the machine; globals of ../machine.sh; called by name
-# k3s.sh with a stand-in for the binary; etcd.sh with a gateway of the test's own; kubeconfig.sh.
+# k3s.sh with a stand-in for the binary; etcd.sh with a gateway of the test's own; kubeconfig.sh, token.sh.
 
 TOKEN=canary-of-the-join-token
 stand_in() { root "mkdir -p /run/stand-in; echo '$1' >/run/stand-in/mode; echo '$2' >/run/stand-in/readyz"; }
@@ -116,6 +116,7 @@ case_k3s() {
     ok "k3s: it is started again" within 20 becomes running
     case_etcd
     case_kubeconfig
+    case_token
     ok "k3s: uninstall ends well" root '/usr/local/bin/k3s-uninstall.sh'
     is "k3s: absent again" "$(k3s_state)" absent
     is "k3s: nothing is left" "$(leftovers; root 'ls -d /var/lib/rancher/k3s /etc/rancher/k3s 2>/dev/null')" ""
@@ -172,4 +173,12 @@ case_kubeconfig() {
     root 'printf "apiVersion: v1\nkind: Config\n" >/etc/rancher/k3s/k3s.yaml'
     run kubeconfig.sh check
     is "kubeconfig: as K3s wrote it" "$RC/$OUT" $'0/apiVersion: v1\nkind: Config'
+}
+
+case_token() {
+    run token.sh check
+    is "token: not yet" "$RC" 11
+    root 'mkdir -p /var/lib/rancher/k3s/server && echo K10ab::server:secret >/var/lib/rancher/k3s/server/token'
+    run token.sh check
+    is "token: as K3s wrote it" "$RC/$OUT" 0/K10ab::server:secret
 }

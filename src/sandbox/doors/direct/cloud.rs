@@ -185,7 +185,7 @@ impl Cloud for DirectCloud {
         let what = format!("update server {id}");
         let act =
             |model: &mut Model, now, caller: &Caller| model.update_server(now, caller, id, Some(name), Some(labels));
-        permit.covers_labels(id)?;
+        permit.covers_labels("server", id)?;
         self.change(permit, permit.target(), &what, act).await.map(|_| ())
     }
     async fn power_off(&self, permit: &Permit, id: i64) -> Result<()> {
@@ -235,6 +235,13 @@ impl Cloud for DirectCloud {
         let action = self.change(permit, &Target::Cloud { kind: "firewall", id }, &what, act).await?;
         self.ended(&what, action).await
     }
+    async fn label_firewall(&self, permit: &Permit, id: i64, labels: &Labels) -> Result<()> {
+        permit.covers_labels("firewall", id)?;
+        let act = |model: &mut Model, now, caller: &Caller| {
+            model.update_thing(now, caller, ThingKind::Firewall, id, None, Some(labels))
+        };
+        self.change(permit, permit.target(), &format!("label firewall {id}"), act).await.map(|_| ())
+    }
     async fn attach_firewall(&self, permit: &Permit, firewall: i64, server: i64) -> Result<()> {
         let what = format!("attach firewall {firewall} to server {server}");
         let act = |model: &mut Model, now, caller: &Caller| model.apply_firewall(now, caller, firewall, server, true);
@@ -271,6 +278,13 @@ impl Cloud for DirectCloud {
         let all = Filter::default();
         let found = self.read("list primary IPs", |model, now, caller| model.primary_ips(now, caller, &all)).await?;
         Ok(found.into_iter().map(primary_ip).collect())
+    }
+    async fn label_primary_ip(&self, permit: &Permit, id: i64, labels: &Labels) -> Result<()> {
+        permit.covers_labels("primary_ip", id)?;
+        let act = |model: &mut Model, now, caller: &Caller| {
+            model.update_primary_ip(now, caller, id, None, Some(labels), None)
+        };
+        self.change(permit, permit.target(), &format!("label primary IP {id}"), act).await.map(|_| ())
     }
     async fn delete_primary_ip(&self, permit: &Permit, id: i64) -> Result<()> {
         let what = format!("delete primary IP {id}");

@@ -90,6 +90,14 @@ pub(super) struct ChangeBody {
     pub(super) labels: Option<Labels>,
 }
 
+/// `PUT` of a primary IP.
+#[derive(Deserialize)]
+pub(super) struct AddressBody {
+    pub(super) name: Option<String>,
+    pub(super) labels: Option<Labels>,
+    pub(super) auto_delete: Option<bool>,
+}
+
 /// `POST /servers/{id}/actions/rebuild`.
 #[derive(Deserialize)]
 pub(super) struct RebuildBody {

@@ -2,8 +2,10 @@
 
 use super::call::{Call, HetznerDoor, Shown};
 use super::offer::keep;
+use super::order::{read, AddressBody};
 use super::show;
 use crate::sandbox::model::Filter;
+use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::get;
@@ -12,7 +14,7 @@ use serde_json::{json, Value};
 
 /// The routes below `/v1`.
 pub(super) fn routes() -> Router<HetznerDoor> {
-    Router::new().route("/primary_ips", get(list)).route("/primary_ips/{id}", get(one).delete(remove))
+    Router::new().route("/primary_ips", get(list)).route("/primary_ips/{id}", get(one).put(change).delete(remove))
 }
 
 async fn list(State(door): State<HetznerDoor>, call: Call) -> Response {
@@ -35,6 +37,19 @@ async fn one(State(door): State<HetznerDoor>, call: Call, Path(id): Path<i64>) -
     door.ask(
         &call,
         |model, now, caller| model.primary_ip(now, caller, id),
+        |model, ip| Shown::ok(json!({ "primary_ip": show::primary_ip(model, shape, &ip) })),
+    )
+}
+
+async fn change(State(door): State<HetznerDoor>, call: Call, Path(id): Path<i64>, body: Bytes) -> Response {
+    let AddressBody { name, labels, auto_delete } = match read(&body) {
+        Ok(change) => change,
+        Err(why) => return door.refuse(&call, why),
+    };
+    let shape = door.shape();
+    door.ask(
+        &call,
+        |model, now, caller| model.update_primary_ip(now, caller, id, name.as_deref(), labels.as_ref(), auto_delete),
         |model, ip| Shown::ok(json!({ "primary_ip": show::primary_ip(model, shape, &ip) })),
     )
 }
