@@ -273,3 +273,32 @@ fn a_first_node_that_was_made_again_before_the_state_was_lost_joins_the_others_a
     }
     assert!(by_hand < 3, "the new server was never kept");
 }
+
+#[test]
+fn a_finished_run_is_made_anew_without_anything_of_the_cluster_being_made_or_ended() {
+    let life = with_own_keys(Loss::Off);
+    assert_eq!(life.process(&Tripwire::new()).outcome(), "succeeded");
+    let (world, made) = (life.world_in_words(), count(&life, "cloud.server.create"));
+    life.lose_state();
+    let found = life.reconstruct().expect("its servers carry labels");
+    assert_eq!(found.differs, Vec::<String>::new());
+    let before = effects(&life);
+    assert_eq!(life.process(&Tripwire::new()).outcome(), "succeeded", "{:?}", why(&life));
+    let model = lock(&life.sandbox.model);
+    let entries = model.ledger.applied().filter(|e| !e.who.step.is_empty()).skip(before);
+    let done: BTreeSet<String> = entries.map(|e| e.op.clone()).collect();
+    // The run's key on the nodes and in the project, and the lease while it looks: nothing else.
+    let wanted = [
+        "cloud.placement_group.create",
+        "cloud.placement_group.delete",
+        "cloud.ssh_key.create",
+        "cloud.ssh_key.delete",
+        "node.harden.sh.apply",
+        "node.harden.sh.confirm",
+        "node.regain.sh.apply",
+    ];
+    assert_eq!(done.iter().map(String::as_str).collect::<Vec<_>>(), wanted);
+    drop(model);
+    assert_eq!((life.world_in_words(), count(&life, "cloud.server.create")), (world, made));
+    assert_eq!(life.broken_promises(), Vec::<String>::new());
+}
