@@ -2,17 +2,41 @@
 //! world, makes nothing twice and keeps every promise.
 
 use crate::judged::{all, difference, from, thinned, Wanted, AFTERS};
-use crate::life::{settings, End, Life};
+use crate::life::{settings, Deaf, End, Life};
 use crate::lost_again::lose;
 use relight::actions::RunId;
-use relight::engine::Event;
-use relight::sandbox::doors::direct::Tripwire;
+use relight::engine::{Event, Journal, Lost, Reconstructed, RunStarted};
+use relight::sandbox::doors::direct::{Outside, ScriptedPerson, Tripwire};
 use relight::sandbox::model::{lock, Fault, FaultKind, Loss, Matcher, Start};
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
 
 /// Processes after a loss until the run must have ended.
 const MOST_PROCESSES: usize = 3;
+
+impl Life {
+    /// `relight reconstruct`: the run that it found, and what its new journal says; `None` where nothing carries labels.
+    pub fn reconstruct(&self) -> Option<Reconstructed> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let wire = Tripwire::new();
+            let clock = self.sandbox.clock(&wire);
+            let (cluster, person) = (self.sandbox.cluster(&wire, &clock), Arc::new(ScriptedPerson::willing()));
+            let outside = Outside { cluster, secrets: Arc::clone(&self.secrets), person };
+            let world = self.sandbox.world(&wire, &clock, outside);
+            let all = Lost::all(&*world.cloud, &self.settings.cluster).await.unwrap();
+            let candidates = Lost::candidates(&all);
+            let lost = candidates.first()?;
+            assert_eq!((candidates.len(), lost.run.as_str()), (1, self.id.id.as_str()), "{all:?}");
+            let found = lost.reconstructed(&self.plan, &self.settings, &self.id, &self.scripts);
+            let first = RunStarted { reconstructed: Some(found.clone()), ..self.first_record(&world.uid) };
+            let opened = Journal::open(&self.id.id, world.files.clone(), world.clock.clone(), Arc::new(Deaf)).await;
+            opened.unwrap().0.append(Event::RunStarted(Box::new(first))).await.unwrap();
+            Some(found)
+        })
+    }
+}
 
 /// Nodes that the operator's own key opens too.
 fn with_own_keys(loss: Loss) -> Life {
