@@ -34,9 +34,8 @@ impl Terminal {
                 "--confirm {} does not name it: answer with `--confirm {word}`, or at a terminal",
                 self.confirm.join(" --confirm ")
             ))),
-            Some(_) => None,
             None if self.yes && !question.evidence => Some(Answer::Yes),
-            None => None,
+            _ => None,
         }
     }
 
