@@ -85,7 +85,12 @@ impl Access {
                     "server {name} (id {id}) is off: power it on in the cloud's console"
                 )))
             }
-            Vouched::Silent => return Ok(Standing::Soon(format!("server {name} (id {id}) does not answer by SSH"))),
+            Vouched::Silent => {
+                return Ok(Standing::Soon(format!(
+                    "server {name} (id {id}) does not answer by SSH: see that it runs; where it is lost, delete it in the cloud's \
+                     console, then `relight resume`, which makes it again"
+                )))
+            }
             Vouched::Key(key) => key,
         };
         let Some(address) = server.public_ip else { return Ok(Standing::Shut("it has no address".to_owned())) };

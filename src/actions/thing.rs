@@ -58,14 +58,14 @@ impl Ensure {
         Ok(self.spec(&cx.place, public))
     }
 
-    fn of_this_run(&self, cx: &StepContext<'_>, thing: &Thing) -> bool {
-        world::of_run(&thing.labels, &cx.settings().cluster, &cx.place.run.id)
-    }
-
     async fn existing(&self, cx: &StepContext<'_>) -> Result<Option<Thing>> {
         let name = cx.place.name(&self.suffix(&cx.place));
         Ok(cx.world.cloud.things(self.0, "").await?.into_iter().find(|t| t.name == name))
     }
+}
+
+fn of_this_run(cx: &StepContext<'_>, thing: &Thing) -> bool {
+    world::of_run(&thing.labels, &cx.settings().cluster, &cx.place.run.id)
 }
 
 /// What the cloud firewall lets in before the nodes are known: SSH, HTTP and HTTPS from anywhere, pings, and the API for the
@@ -206,7 +206,7 @@ impl Action for Ensure {
             (true, _) => Check::Done(Facts::none().with(self.fact(), thing.id)),
             (false, ThingKind::Firewall) => Check::Needed(format!("rules of {kind} {name}")),
             // Its private half is lost.
-            (false, ThingKind::SshKey) if self.of_this_run(cx, &thing) => {
+            (false, ThingKind::SshKey) if of_this_run(cx, &thing) => {
                 Check::Needed(format!("{kind} {name} in the place of the lost one"))
             }
             (false, _) => Check::Refused(format!("{kind} {name} (id {}) exists and is not as configured", thing.id)),
@@ -224,7 +224,7 @@ impl Action for Ensure {
             return cx.world.cloud.set_firewall_rules(&permit, thing.id, &rules).await;
         }
         if let (Some(lost), ThingSpec::SshKey(_)) = (self.existing(cx).await?, &wanted) {
-            if lost.spec != wanted && self.of_this_run(cx, &lost) {
+            if lost.spec != wanted && of_this_run(cx, &lost) {
                 let target = Target::Cloud { kind: self.0.word(), id: lost.id };
                 let permit = cx.effects.permit(target, "delete it: its private half is lost").await?;
                 cx.world.cloud.delete_thing(&permit, self.0, lost.id).await?;

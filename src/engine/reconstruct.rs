@@ -143,3 +143,53 @@ fn differs(
     (labels.get(SPEC) != now.as_ref())
         .then(|| format!("{name} was made from other settings than the present ones (step {})", step.id))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::{ServerStatus, ThingSpec};
+
+    fn server() -> Server {
+        Server {
+            id: 1,
+            name: "c-node-1".to_owned(),
+            status: ServerStatus::Running,
+            server_type: String::new(),
+            location: String::new(),
+            public_ip: None,
+            private_ips: Vec::new(),
+            labels: Labels::new(),
+            delete_protected: false,
+            rebuild_protected: false,
+            placement_group: None,
+            firewalls: Vec::new(),
+            created: None,
+        }
+    }
+    fn key() -> Thing {
+        Thing { id: 2, name: "c-run-a".to_owned(), labels: Labels::new(), spec: ThingSpec::SshKey(String::new()) }
+    }
+    fn chosen(all: &[Lost]) -> String {
+        Lost::candidates(all).iter().map(|lost| lost.run.as_str()).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn the_run_that_was_lost_is_the_holder_of_the_lease_else_the_one_whose_servers_stand() {
+        let of = |run: &str| Lost { run: run.to_owned(), ..Lost::default() };
+        let standing = |run: &str| Lost { servers: vec![server()], ..of(run) };
+        let begun = |run: &str| Lost { things: vec![key()], ..of(run) };
+        let fences = |run: &str| Lost { fenced: vec![server()], ..of(run) };
+        let holds = |lost: Lost| Lost { holds: true, ..lost };
+        assert_eq!(chosen(&[standing("a"), begun("b")]), "a");
+        assert_eq!(chosen(&[standing("a"), holds(begun("b"))]), "b");
+        // Whoever holds it and has made nothing may be a teardown.
+        assert_eq!(chosen(&[standing("a"), holds(of("b"))]), "a");
+        assert_eq!(chosen(&[holds(of("b"))]), "");
+        // What a later run has begun to fence is an earlier life.
+        let earlier = Lost { over: true, ..standing("a") };
+        assert_eq!(chosen(&[earlier, fences("b")]), "b");
+        assert_eq!(chosen(&[standing("a"), standing("b")]), "a b");
+        assert_eq!(chosen(&[begun("a"), begun("b")]), "a b");
+        assert_eq!(chosen(&[]), "");
+    }
+}

@@ -25,7 +25,8 @@ impl Alike {
     fn counts(&self, first: &RunStarted) -> bool {
         let here = self.world_uid.as_ref().is_none_or(|uid| first.world_uid.starts_with(uid.as_str()));
         let same = first.playbook == self.playbook || self.rehearsal != (first.mode == "rehearsal");
-        first.world == self.world && here && same
+        // One whose journal was made anew found much done that had taken its time before.
+        first.world == self.world && here && same && first.reconstructed.is_none()
     }
 }
 
@@ -118,6 +119,18 @@ mod tests {
         let mut unfinished = took(10, Outcome::Done);
         unfinished.pop();
         let runs = [done.clone(), done.clone(), adopted, unfinished];
+        assert_eq!(history(&runs, &rebuilds()).usual("server"), None);
+        assert!(history(&[done.clone(), done.clone(), done], &rebuilds()).usual("server").is_some());
+    }
+
+    #[test]
+    fn a_run_whose_journal_was_made_anew_is_no_history() {
+        let mut anew = took(1, Outcome::Already);
+        if let Event::RunStarted(first) = &mut anew[0].1 {
+            first.reconstructed = Some(crate::engine::Reconstructed::default());
+        }
+        let done = took(10, Outcome::Done);
+        let runs = [done.clone(), done.clone(), anew];
         assert_eq!(history(&runs, &rebuilds()).usual("server"), None);
         assert!(history(&[done.clone(), done.clone(), done], &rebuilds()).usual("server").is_some());
     }

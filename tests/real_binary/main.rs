@@ -20,6 +20,7 @@ mod described;
 mod judged;
 mod keeping;
 mod place;
+mod reconstructed;
 mod sandbox_life;
 mod signals;
 mod taken_down;

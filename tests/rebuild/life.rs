@@ -3,8 +3,8 @@
 use relight::actions::{action, Mode, RunId, Scripts};
 use relight::config::Settings;
 use relight::engine::{
-    read_journal, step_records, Broken, Event, Journal, Listener, Lost, Reconstructed, Record, Run, RunFinished,
-    RunStarted, RunState, Told, FORMAT, JOURNAL,
+    read_journal, step_records, Broken, Event, Journal, Listener, Record, Run, RunFinished, RunStarted, RunState, Told,
+    FORMAT, JOURNAL,
 };
 use relight::playbook::{Binding, Plan, Source};
 use relight::sandbox::doors::direct::{
@@ -283,7 +283,7 @@ impl Life {
         runtime.block_on(relight::providers::seal(&files, &self.settings.recipients)).expect("the disk has room");
     }
 
-    fn first_record(&self, uid: &str) -> RunStarted {
+    pub fn first_record(&self, uid: &str) -> RunStarted {
         RunStarted {
             format: FORMAT,
             version: "test".to_owned(),
@@ -308,27 +308,6 @@ impl Life {
     pub fn lose_state(&self) {
         self.lost.lock().unwrap().push(self.intents());
         self.sandbox.disk.lose();
-    }
-
-    /// `relight reconstruct`: the run that it found, and what its new journal says; `None` where nothing carries labels.
-    pub fn reconstruct(&self) -> Option<Reconstructed> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-        runtime.block_on(async {
-            let wire = Tripwire::new();
-            let clock = self.sandbox.clock(&wire);
-            let (cluster, person) = (self.sandbox.cluster(&wire, &clock), Arc::new(ScriptedPerson::willing()));
-            let outside = Outside { cluster, secrets: Arc::clone(&self.secrets), person };
-            let world = self.sandbox.world(&wire, &clock, outside);
-            let all = Lost::all(&*world.cloud, &self.settings.cluster).await.unwrap();
-            let candidates = Lost::candidates(&all);
-            let lost = candidates.first()?;
-            assert_eq!((candidates.len(), lost.run.as_str()), (1, self.id.id.as_str()), "{all:?}");
-            let found = lost.reconstructed(&self.plan, &self.settings, &self.id, &self.scripts);
-            let first = RunStarted { reconstructed: Some(found.clone()), ..self.first_record(&world.uid) };
-            let opened = Journal::open(&self.id.id, world.files.clone(), world.clock.clone(), Arc::new(Deaf)).await;
-            opened.unwrap().0.append(Event::RunStarted(Box::new(first))).await.unwrap();
-            Some(found)
-        })
     }
 
     /// The intents on disk.

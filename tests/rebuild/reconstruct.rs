@@ -2,17 +2,41 @@
 //! world, makes nothing twice and keeps every promise.
 
 use crate::judged::{all, difference, from, thinned, Wanted, AFTERS};
-use crate::life::{settings, End, Life};
+use crate::life::{settings, Deaf, End, Life};
 use crate::lost_again::lose;
 use relight::actions::RunId;
-use relight::engine::Event;
-use relight::sandbox::doors::direct::Tripwire;
+use relight::engine::{Event, Journal, Lost, Reconstructed, RunStarted};
+use relight::sandbox::doors::direct::{Outside, ScriptedPerson, Tripwire};
 use relight::sandbox::model::{lock, Fault, FaultKind, Loss, Matcher, Start};
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
 
 /// Processes after a loss until the run must have ended.
 const MOST_PROCESSES: usize = 3;
+
+impl Life {
+    /// `relight reconstruct`: the run that it found, and what its new journal says; `None` where nothing carries labels.
+    pub fn reconstruct(&self) -> Option<Reconstructed> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let wire = Tripwire::new();
+            let clock = self.sandbox.clock(&wire);
+            let (cluster, person) = (self.sandbox.cluster(&wire, &clock), Arc::new(ScriptedPerson::willing()));
+            let outside = Outside { cluster, secrets: Arc::clone(&self.secrets), person };
+            let world = self.sandbox.world(&wire, &clock, outside);
+            let all = Lost::all(&*world.cloud, &self.settings.cluster).await.unwrap();
+            let candidates = Lost::candidates(&all);
+            let lost = candidates.first()?;
+            assert_eq!((candidates.len(), lost.run.as_str()), (1, self.id.id.as_str()), "{all:?}");
+            let found = lost.reconstructed(&self.plan, &self.settings, &self.id, &self.scripts);
+            let first = RunStarted { reconstructed: Some(found.clone()), ..self.first_record(&world.uid) };
+            let opened = Journal::open(&self.id.id, world.files.clone(), world.clock.clone(), Arc::new(Deaf)).await;
+            opened.unwrap().0.append(Event::RunStarted(Box::new(first))).await.unwrap();
+            Some(found)
+        })
+    }
+}
 
 /// Nodes that the operator's own key opens too.
 fn with_own_keys(loss: Loss) -> Life {
@@ -272,4 +296,33 @@ fn a_first_node_that_was_made_again_before_the_state_was_lost_joins_the_others_a
         assert_eq!(clusters.len(), 1, "{point}: {clusters:?}");
     }
     assert!(by_hand < 3, "the new server was never kept");
+}
+
+#[test]
+fn a_finished_run_is_made_anew_without_anything_of_the_cluster_being_made_or_ended() {
+    let life = with_own_keys(Loss::Off);
+    assert_eq!(life.process(&Tripwire::new()).outcome(), "succeeded");
+    let (world, made) = (life.world_in_words(), count(&life, "cloud.server.create"));
+    life.lose_state();
+    let found = life.reconstruct().expect("its servers carry labels");
+    assert_eq!(found.differs, Vec::<String>::new());
+    let before = effects(&life);
+    assert_eq!(life.process(&Tripwire::new()).outcome(), "succeeded", "{:?}", why(&life));
+    let model = lock(&life.sandbox.model);
+    let entries = model.ledger.applied().filter(|e| !e.who.step.is_empty()).skip(before);
+    let done: BTreeSet<String> = entries.map(|e| e.op.clone()).collect();
+    // The run's key on the nodes and in the project, and the lease while it looks: nothing else.
+    let wanted = [
+        "cloud.placement_group.create",
+        "cloud.placement_group.delete",
+        "cloud.ssh_key.create",
+        "cloud.ssh_key.delete",
+        "node.harden.sh.apply",
+        "node.harden.sh.confirm",
+        "node.regain.sh.apply",
+    ];
+    assert_eq!(done.iter().map(String::as_str).collect::<Vec<_>>(), wanted);
+    drop(model);
+    assert_eq!((life.world_in_words(), count(&life, "cloud.server.create")), (world, made));
+    assert_eq!(life.broken_promises(), Vec::<String>::new());
 }
