@@ -1,4 +1,5 @@
-//! `rehearsal.apart`: before a rehearsal makes anything: it is in a project of its own, and everything that it has of
+//! `rehearsal.apart`: before a rehearsal makes anything: it is in a project of its own, its token for names does not even see
+//! production's zone, and everything that it has of
 //! production's is told.
 
 use super::{Action, Check, Facts, Place, StepContext};
@@ -10,6 +11,13 @@ use serde_json::{json, Value};
 pub(super) struct Apart;
 
 impl Apart {
+    /// Production's zone, where the token for the rehearsal's names sees it.
+    async fn seen(cx: &StepContext<'_>) -> Result<Option<String>> {
+        let production = cx.settings().spare.as_ref().and_then(|spare| spare.apart_from.as_deref());
+        let Some(name) = production else { return Ok(None) };
+        Ok(cx.world.dns.zone(name).await?.map(|zone| zone.name))
+    }
+
     /// What of the living cluster is in the project: by labels, and servers also by name, for one made by hand has none.
     async fn living(cx: &StepContext<'_>) -> Result<Vec<String>> {
         let settings = cx.settings();
@@ -50,6 +58,12 @@ impl Action for Apart {
                 "this token's project holds what belongs to the living cluster: {}; give HCLOUD_TOKEN_REHEARSAL of another \
                  project",
                 living.join(", ")
+            )));
+        }
+        if let Some(zone) = Self::seen(cx).await? {
+            return Ok(Check::Refused(format!(
+                "this token sees production's zone {zone}; give CLOUDFLARE_API_TOKEN_REHEARSAL with permissions on zone {} alone",
+                cx.settings().dns.zone
             )));
         }
         for row in &spare.differs {

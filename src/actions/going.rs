@@ -1,10 +1,12 @@
 //! What a run takes down, by labels and ids: what its settings name, else what it made itself.
 
-use super::dns::{is_marked, zone_of};
+use super::dns::{is_marked, zone_of, BEFORE};
 use super::teardown::KINDS;
-use super::{Place, StepContext};
+use super::{access, Place, StepContext};
 use crate::config::{Settings, TakenDown};
-use crate::world::{self, Labels, PrimaryIp, Record, Result, Server, ServerStatus, Thing, ThingKind, World, STATE};
+use crate::world::{
+    self, Class, Labels, PrimaryIp, Record, Result, Server, ServerStatus, Thing, ThingKind, World, STATE,
+};
 use std::time::Duration;
 
 /// Whether this run takes down what has these labels.
@@ -76,10 +78,24 @@ async fn rest_of(world: &World, settings: &Settings, run: &str) -> Result<Vec<Re
     Ok(all)
 }
 
-/// The records that go: of the configured names, with relight's mark. A rehearsal's settings have no names.
+/// The records that go: of the configured names, with relight's mark. A rehearsal's settings have its own names, if any.
 pub(super) async fn records(world: &World, settings: &Settings) -> Result<Vec<Record>> {
     let all = named(world, settings).await?;
     Ok(all.into_iter().filter(|record| is_marked(record, &settings.cluster)).collect())
+}
+
+/// The same for a step. A run that has changed no record has none to be removed, whatever its token may see: it was stopped before
+/// it came to that.
+pub(super) async fn own_records(cx: &StepContext<'_>) -> Result<Vec<Record>> {
+    match records(cx.world, cx.settings()).await {
+        Err(error) if matches!(error.class, Class::Fatal | Class::Refused) && cx.settings().taken_down.is_none() => {
+            match access::kept(cx, BEFORE).await? {
+                None => Ok(Vec::new()),
+                Some(_) => Err(error),
+            }
+        }
+        found => found,
+    }
 }
 
 /// All records of the configured names.
@@ -107,7 +123,8 @@ pub(super) fn in_the_way(settings: &Settings, servers: &[Server], named: &[Recor
         ));
     }
     let addresses: Vec<&str> = ours.iter().map(|r| r.content.as_str()).collect();
-    (servers.is_empty() && !addresses.is_empty()).then(|| {
+    let living = settings.taken_down == Some(TakenDown::Living);
+    (living && servers.is_empty() && !addresses.is_empty()).then(|| {
         (
             format!("the names point at {}, and no server of {cluster} is in this project", addresses.join(", ")),
             "give HCLOUD_TOKEN of the project that it lives in; where its servers are gone for good, remove the records in \

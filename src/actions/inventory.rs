@@ -3,7 +3,7 @@
 
 use super::access::{file_error, unwritten};
 use super::teardown::KINDS;
-use super::{Action, Check, Facts, Place, StepContext};
+use super::{going, Action, Check, Facts, Place, StepContext};
 use crate::world::{self, Error, Labels, Result};
 use async_trait::async_trait;
 use serde_json::{json, Value};
@@ -105,6 +105,9 @@ impl Action for Compare {
                 }
             }
             tracing::debug!(key, "not there before");
+        }
+        for record in going::own_records(cx).await? {
+            ours.push(format!("record {} {} {} (id {})", record.name, record.kind, record.content, record.id));
         }
         let gone = before.iter().filter(|(key, _)| !now.contains_key(*key));
         others.extend(gone.map(|(_, words)| format!("{words} went meanwhile, not by this run")));

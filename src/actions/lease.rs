@@ -1,12 +1,22 @@
 //! `lease.free`, `lease.hold`, `lease.release`: one live run changes a cluster at a time, over machines too. The guard lets a run
 //! that has taken the lease do nothing once it is not its own any more.
 
+use super::access::{file_error, unwritten};
 use super::going::whose;
 use super::thing::exists_by_now;
 use super::{Action, Check, FactKind, Facts, Place, StepContext};
 use crate::world::{self, Error, Lease, Result, Target, ThingKind, ThingSpec};
 use async_trait::async_trait;
 use serde_json::{json, Value};
+
+/// Which lease this run has given back, in the run's files: a lease that is gone was either that one, or somebody broke it.
+const GIVEN_BACK: &str = "lease-given-back";
+
+/// Whether the lease that this run held is gone by its own hand.
+async fn given_back(cx: &StepContext<'_>, lease: &str) -> Result<bool> {
+    let kept = cx.world.files.read(GIVEN_BACK).await.map_err(|e| file_error(cx, GIVEN_BACK, &e))?;
+    Ok(kept.is_some_and(|id| id == lease.as_bytes()))
+}
 
 async fn held(cx: &StepContext<'_>) -> Result<Option<Lease>> {
     let cluster = &cx.settings().cluster;
@@ -50,8 +60,12 @@ impl Action for Free {
     }
     async fn check(&self, cx: &StepContext<'_>) -> Result<Check> {
         let broken = |id: &str| Facts::none().with(FactKind::BrokenLease, id);
+        let lost = match cx.facts.find(FactKind::LeaseId, None) {
+            Some(lease) => !given_back(cx, lease).await?,
+            None => false,
+        };
         Ok(match held(cx).await? {
-            None if cx.facts.find(FactKind::LeaseId, None).is_some() => Check::Against(
+            None if lost => Check::Against(
                 format!(
                     "this run has lost the lease of cluster {}, and nobody holds it now: another run has broken it and ended, or \
                      somebody deleted it. The cluster may have been changed since: accepted, this run takes the lease again and \
@@ -161,6 +175,8 @@ impl Action for Release {
     }
     async fn apply(&self, cx: &StepContext<'_>) -> Result<()> {
         let Some(lease) = held(cx).await?.filter(|lease| lease.is_of(&cx.place.run.id)) else { return Ok(()) };
+        let written = cx.world.files.write(GIVEN_BACK, lease.id.to_string().as_bytes()).await;
+        written.map_err(|e| unwritten(cx, GIVEN_BACK, &e))?;
         let target = Target::Cloud { kind: ThingKind::PlacementGroup.word(), id: lease.id };
         let permit = cx.effects.permit(target, &self.describe(&cx.place)).await?;
         cx.world.cloud.delete_thing(&permit, ThingKind::PlacementGroup, lease.id).await

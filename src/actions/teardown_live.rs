@@ -78,20 +78,24 @@ pub(super) struct Records;
 #[async_trait]
 impl Action for Records {
     fn describe(&self, place: &Place<'_>) -> String {
-        format!("remove relight's records of {}", place.settings.dns.hosts.join(", "))
+        let dns = &place.settings.dns;
+        match dns.hosts.is_empty() {
+            true => format!("leave zone {} alone: no name pointed at anything {}", dns.zone, whose(place)),
+            false => format!("remove relight's records of {}", dns.hosts.join(", ")),
+        }
     }
     fn inputs(&self, place: &Place<'_>) -> Value {
         json!({ "zone": place.settings.dns.zone, "hosts": place.settings.dns.hosts })
     }
     async fn check(&self, cx: &StepContext<'_>) -> Result<Check> {
-        let records = going::records(cx.world, cx.settings()).await?;
+        let records = going::own_records(cx).await?;
         Ok(match records.len() {
             0 => Check::Done(Facts::none()),
             count => Check::Needed(format!("{count} records to be removed")),
         })
     }
     async fn apply(&self, cx: &StepContext<'_>) -> Result<()> {
-        let records = going::records(cx.world, cx.settings()).await?;
+        let records = going::own_records(cx).await?;
         if records.is_empty() {
             return Ok(());
         }

@@ -32,12 +32,8 @@ impl Which {
 
     /// Those that are asked through the edge: their names point at the cluster.
     fn at_the_edge(self, place: &Place<'_>) -> Vec<HealthSettings> {
-        let host = |h: &&HealthSettings| {
-            let url = url::Url::parse(&h.url).ok();
-            let host = url.as_ref().and_then(url::Url::host_str);
-            host.is_some_and(|host| place.settings.dns.hosts.iter().any(|name| name == host))
-        };
-        self.of(place).iter().filter(host).cloned().collect()
+        let named = |h: &&HealthSettings| place.settings.dns.hosts.iter().any(|name| name == h.host().0);
+        self.of(place).iter().filter(named).cloned().collect()
     }
 }
 

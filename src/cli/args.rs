@@ -136,6 +136,9 @@ pub enum Command {
     },
     /// Run kubectl against the cluster, through SSH.
     Kubectl {
+        /// The run whose cluster it is: a kept rehearsal's (HCLOUD_TOKEN_REHEARSAL), say. Default: the last live run.
+        #[arg(long, value_name = "ID")]
+        run: Option<String>,
         /// kubectl's arguments.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,

@@ -9,7 +9,7 @@ use super::person::{Agreed, Terminal};
 use super::prepare::{self, Prepared};
 use super::runs::KeptRun;
 use super::worlds::{self, Environment};
-use super::{commands, digests, history, kept, prompts, proofs, runs, sandbox, spares, taking_down, undo};
+use super::{commands, digests, history, kept, lease, prompts, proofs, runs, sandbox, spares, taking_down, undo};
 use crate::actions::{Going, Mode, RunId};
 use crate::config::TakenDown;
 use crate::engine::{step_records, Event, Journal, RunStarted, RunState, StepRecord, FORMAT};
@@ -91,7 +91,8 @@ pub fn locked_directory(cluster: &Path, id: &RunId) -> std::path::PathBuf {
 
 /// Begins a run.
 pub async fn begin(global: &Global, environment: &Environment, purpose: &Purpose) -> Result<Exit, Stop> {
-    let mut prepared = prepare::prepare_for(global, purpose.playbook, purpose.mode, purpose.taken_down.clone())?;
+    let id = prepare::new_run(&OsRandom, purpose.mode);
+    let mut prepared = prepare::prepare_for(global, purpose.playbook, &id, purpose.taken_down.clone())?;
     prepared.set_budget(purpose.budget);
     let prepared = prepared;
     let kind = if global.sandbox { WorldKind::Sandbox } else { WorldKind::Real };
@@ -101,7 +102,6 @@ pub async fn begin(global: &Global, environment: &Environment, purpose: &Purpose
     let cluster = prepared.settings.cluster.clone();
     let directory = runs::cluster_directory(&global.state, kind, &cluster);
     kept::leftovers(global, &prepared.settings).await?;
-    let id = prepare::new_run(&OsRandom, purpose.mode);
     let _lock = lock(&locked_directory(&directory, &id), &id.id)?;
     if purpose.mode == Mode::Live {
         // Before the sandbox is put into disaster: what is refused must leave it as it is.
@@ -136,6 +136,9 @@ pub async fn begin(global: &Global, environment: &Environment, purpose: &Purpose
         let _ = std::fs::remove_dir(&place);
     }
     begun?;
+    if let Some(text) = lease::text(&look, &prepared.settings, id.mode).await {
+        eprintln!("{}", fitted(&text, &stderr));
+    }
     // The header stands above the plan and above the question; who reads stdout alone needs it there too.
     let above = if stderr.is_term() && !global.json { "" } else { header.as_str() };
     let drawing = Drawing::new(global, above, look.clock.factor());
@@ -257,7 +260,12 @@ pub fn no_unfinished(global: &Global, kind: WorldKind, cluster: &str, card: Opti
         Some(run) => Err(Stop::new(
             Exit::Refused,
             format!("run {} of cluster {cluster} is not finished", run.id),
-            format!("`relight resume {}` finishes it; delete {} to give it up", run.id, run.directory.display()),
+            format!(
+                "`relight resume {0}` finishes it; delete {1} to give it up (the lease that it may hold is then broken by its name, \
+                 {0})",
+                run.id,
+                run.directory.display()
+            ),
         )),
     }
 }

@@ -32,6 +32,9 @@ pub struct Card {
     pub cloudflare_base_url: String,
     /// Its token.
     pub cloudflare_api_token: String,
+    /// The token of the zone for rehearsals, where the configuration names one.
+    #[serde(default)]
+    pub cloudflare_api_token_rehearsal: String,
     /// What every host name resolves to.
     pub edge: IpAddr,
     /// The sandbox's certificate authority, PEM.

@@ -1,7 +1,7 @@
 //! What stands after a run's last event: the summary, the health check's answer, and what a person has to hand over or to know.
 
 use super::exit::{Exit, Stop};
-use super::taking_down;
+use super::{lease, taking_down};
 use crate::actions::{Mode, RunId};
 use crate::config::Settings;
 use crate::engine::{Event, Reading, RunFinished};
@@ -36,6 +36,11 @@ pub async fn ending(
         let servers = world.cloud.servers(&selector(&settings.cluster, None)).await.unwrap_or_default();
         fenced(world, &settings.cluster, &servers, &mut text).await;
     }
+    if !end.over {
+        if let Some(kept) = lease::kept(world, settings, id).await {
+            let _ = writeln!(text, "{kept}");
+        }
+    }
     let _ = writeln!(text, "journal: {}/{}", world.files.place(), crate::engine::JOURNAL);
     Ok((text, reading))
 }
@@ -69,7 +74,7 @@ async fn spare(world: &World, settings: &Settings, id: &RunId, end: &RunFinished
             "a server that is off still costs: `relight teardown --run {}` deletes it all when you are done, `relight sweep` \
              what has expired. By cron:\n{}",
             id.id,
-            taking_down::cron_line()
+            taking_down::cron_line(settings)
         );
     }
 }

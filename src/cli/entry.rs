@@ -84,7 +84,7 @@ pub fn run(environment: &Environment) -> Result<u8, Stop> {
 
 async fn command(cli: Cli, environment: &Environment) -> Result<u8, Stop> {
     match &cli.command {
-        Command::Kubectl { args } => kubectl::kubectl(&cli.global, environment, args).await,
+        Command::Kubectl { run, args } => kubectl::kubectl(&cli.global, environment, run.as_deref(), args).await,
         _ => relights(cli, environment).await.map(Exit::code),
     }
 }

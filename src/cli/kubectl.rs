@@ -6,6 +6,7 @@ use super::exit::{Exit, Stop};
 use super::worlds::{self, Environment};
 use super::{card, commands, kept, kubeconfig, prepare, runs};
 use crate::actions::{FactKind, Mode};
+use crate::config::TakenDown;
 use crate::world::{Host, Identity, NobodyThere, WorldKind};
 use std::fs::Permissions;
 use std::io::Write;
@@ -32,11 +33,28 @@ fn for_kubectl(kubeconfig: &str) -> std::io::Result<tempfile::TempDir> {
 }
 
 /// Runs kubectl with these arguments; ends with its exit code.
-pub async fn kubectl(global: &Global, environment: &Environment, args: &[String]) -> Result<u8, Stop> {
+pub async fn kubectl(
+    global: &Global,
+    environment: &Environment,
+    named: Option<&str>,
+    args: &[String],
+) -> Result<u8, Stop> {
     let settings = prepare::settings(global)?;
     kept::leftovers(global, &settings).await?;
-    let run =
-        kubeconfig::last_run(runs::whole(runs::all(&global.state, &commands::kinds(global), &settings.cluster)?))?;
+    let all = runs::whole(runs::all(&global.state, &commands::kinds(global), &settings.cluster)?);
+    let run = match named {
+        None => kubeconfig::last_run(all)?,
+        Some(id) => {
+            let none = || Stop::usage(format!("there is no run {id}"), "`relight status` shows the last one");
+            all.into_iter().find(|run| run.id == id).ok_or_else(none)?
+        }
+    };
+    let mode = run.state.started.as_ref().and_then(|first| Mode::from_word(&first.mode)).unwrap_or(Mode::Live);
+    // A rehearsal's nodes are in its own project.
+    let settings = match mode {
+        Mode::Live => settings,
+        Mode::Rehearsal => settings.taking_down(TakenDown::Rehearsals(Vec::new())),
+    };
     let uid = run.state.started.as_ref().map(|s| s.world_uid.clone()).unwrap_or_default();
     let card = match run.world {
         WorldKind::Sandbox => Some(card::required(&global.state, &settings.cluster, &uid)?),
@@ -63,7 +81,7 @@ pub async fn kubectl(global: &Global, environment: &Environment, args: &[String]
     child.args(args).stdin(Stdio::inherit());
     // kubectl keeps what it discovered by the server's port, which is another one each time: nobody would find it again.
     child.env("KUBECONFIG", place.path().join(CONFIG)).env("KUBECACHEDIR", place.path().join("cache"));
-    eprintln!("{} · cluster {}", title(run.world, Mode::Live), settings.cluster);
+    eprintln!("{} · cluster {}", title(run.world, mode), settings.cluster);
     // A Ctrl-C is kubectl's: it ends, and then what it was given is removed.
     let (interrupt, terminate) = (SignalKind::interrupt(), SignalKind::terminate());
     let caught = (signal(interrupt), signal(terminate));

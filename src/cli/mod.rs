@@ -22,6 +22,7 @@ mod history;
 mod kept;
 mod kubeconfig;
 mod kubectl;
+mod lease;
 mod look;
 mod merge;
 mod operator;

@@ -110,3 +110,29 @@ fn at_terminal(question: &Question, header: &str) -> Result<Answer> {
     };
     Ok(if yes { Answer::Yes } else { Answer::No })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_name_answers_its_own_question_and_a_yes_none_that_wants_a_name() {
+        let asked = |confirm: &[&str], word: Option<&str>| {
+            let confirm = confirm.iter().map(|name| (*name).to_owned()).collect();
+            let person = Terminal { yes: true, confirm, header: String::new(), quiet: Arc::new(|then| then()) };
+            let type_this = word.map(str::to_owned);
+            person.beforehand(&Question { step: "lease".into(), text: "?".into(), type_this, evidence: true })
+        };
+        let both = ["honeydue", "annannannann"];
+        assert_eq!(
+            [asked(&both, Some("annannannann")), asked(&both, Some("honeydue"))],
+            [const { Some(Answer::Yes) }; 2]
+        );
+        assert_eq!((asked(&[], Some("annannannann")), asked(&both, None)), (None, None));
+        let Some(Answer::Nobody(told)) = asked(&["honeydue"], Some("annannannann")) else { panic!("no answer") };
+        assert!(
+            told.contains("--confirm honeydue does not name it") && told.contains("`--confirm annannannann`"),
+            "{told}"
+        );
+    }
+}

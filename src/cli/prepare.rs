@@ -31,10 +31,10 @@ impl Prepared {
 }
 
 /// The settings of a run in this mode. A rehearsal that would have something of production's is refused, whatever is agreed to.
-fn of_mode(settings: Settings, mode: Mode) -> Result<Settings, Stop> {
-    match mode {
+fn of_mode(settings: Settings, run: &RunId) -> Result<Settings, Stop> {
+    match run.mode {
         Mode::Live => Ok(settings),
-        Mode::Rehearsal => settings.rehearsed().map_err(|missing| {
+        Mode::Rehearsal => settings.rehearsed_as(&run.id).map_err(|missing| {
             let remedy = "production's values are shared only where relight.yaml says so";
             Stop::new(Exit::Refused, missing.join("\n"), remedy)
         }),
@@ -78,21 +78,21 @@ pub fn expanded(source: &Source, file: &SourceFile, settings: &Settings, mode: M
     playbook::load(&file.text, &file.file, &binding)
 }
 
-/// All of it.
-pub fn prepare(global: &Global, playbook: &str, mode: Mode) -> Result<Prepared, Stop> {
-    with(global, playbook, mode, of_mode(settings(global)?, mode)?)
+/// All of it, for this run.
+pub fn prepare(global: &Global, playbook: &str, run: &RunId) -> Result<Prepared, Stop> {
+    with(global, playbook, run.mode, of_mode(settings(global)?, run)?)
 }
 
 /// The same for a run that takes this down, where it takes something down.
 pub fn prepare_for(
     global: &Global,
     playbook: &str,
-    mode: Mode,
+    run: &RunId,
     taken_down: Option<TakenDown>,
 ) -> Result<Prepared, Stop> {
     match taken_down {
-        None => prepare(global, playbook, mode),
-        Some(what) => with(global, playbook, mode, settings(global)?.taking_down(what)),
+        None => prepare(global, playbook, run),
+        Some(what) => with(global, playbook, run.mode, settings(global)?.taking_down(what)),
     }
 }
 
@@ -115,11 +115,12 @@ fn with(global: &Global, playbook: &str, mode: Mode, settings: Settings) -> Resu
 
 /// The same in the mode that the playbook is for: one for rehearsals is never shown with production's names.
 pub fn as_it_would_run(global: &Global, playbook: &str) -> Result<(Prepared, Mode), Stop> {
-    let live = prepare_for(global, playbook, Mode::Live, takes_down(playbook))?;
+    let run = |mode| RunId { id: "<run>".to_owned(), mode };
+    let live = prepare_for(global, playbook, &run(Mode::Live), takes_down(playbook))?;
     if !live.plan.is_of_rehearsals() {
         return Ok((live, Mode::Live));
     }
-    Ok((prepare_for(global, playbook, Mode::Rehearsal, takes_down(playbook))?, Mode::Rehearsal))
+    Ok((prepare_for(global, playbook, &run(Mode::Rehearsal), takes_down(playbook))?, Mode::Rehearsal))
 }
 
 /// A new run's id: 12 lower-case base32 characters of 60 random bits.

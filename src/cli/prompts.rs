@@ -127,14 +127,14 @@ fn hidden(text: &str) -> Result<Secret, Stop> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::actions::Mode;
+    use crate::actions::{Mode, RunId};
     use crate::cli::prepare;
     use clap::Parser;
     use nix::sys::signal::{raise, Signal};
 
     fn prepared(playbook: &str, mode: Mode) -> prepare::Prepared {
         let cli = super::super::Cli::parse_from(["relight", "--config", "relight.yaml", "validate"]);
-        prepare::prepare(&cli.global, playbook, mode).unwrap()
+        prepare::prepare(&cli.global, playbook, &RunId { id: "abcdefghijkl".to_owned(), mode }).unwrap()
     }
 
     #[test]

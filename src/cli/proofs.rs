@@ -109,9 +109,9 @@ pub fn standings(global: &Global, settings: &Settings, runs: &[Glimpse]) -> Resu
 
 /// What the same rehearsal would be now; an error where the configuration no longer allows one.
 fn today(global: &Global, proof: &Proof, record: &serde_json::Value) -> Result<Today, Stop> {
-    let prepared = rehearsal(prepare::prepare(global, &proof.playbook, Mode::Rehearsal)?)?;
-    let live = prepare::plan(&prepare::source(global)?, &proof.playbook, &prepared.settings, Mode::Live)?;
     let run = RunId { id: proof.run.clone(), mode: Mode::Rehearsal };
+    let prepared = rehearsal(prepare::prepare(global, &proof.playbook, &run)?, &run)?;
+    let live = prepare::plan(&prepare::source(global)?, &proof.playbook, &prepared.settings, Mode::Live)?;
     let (then, now) = (digests::configuration(record), digests::configuration(&prepared.settings.record()));
     let path = |line: &String| line.split_once(": ").map_or(line.as_str(), |(path, _)| path).to_owned();
     Ok(Today {
@@ -124,11 +124,11 @@ fn today(global: &Global, proof: &Proof, record: &serde_json::Value) -> Result<T
 }
 
 /// With a rehearsal's settings, where they are not yet.
-fn rehearsal(prepared: Prepared) -> Result<Prepared, Stop> {
+fn rehearsal(prepared: Prepared, run: &RunId) -> Result<Prepared, Stop> {
     if prepared.settings.spare.is_some() {
         return Ok(prepared);
     }
-    let settings = prepared.settings.rehearsed().map_err(|missing| Stop::usage(missing.join("\n"), ""))?;
+    let settings = prepared.settings.rehearsed_as(&run.id).map_err(|missing| Stop::usage(missing.join("\n"), ""))?;
     Ok(Prepared { settings, ..prepared })
 }
 

@@ -32,8 +32,8 @@ impl Listener for Deaf {
 
 /// `relight reconstruct [--run ID]`.
 pub async fn reconstruct(global: &Global, environment: &Environment, named: Option<&str>) -> Result<Exit, Stop> {
-    let prepared = prepare::prepare(global, PLAYBOOK, Mode::Live)?;
-    let (settings, cluster) = (&prepared.settings, &prepared.settings.cluster);
+    let settings = &prepare::settings(global)?;
+    let cluster = &settings.cluster;
     let (kind, card) = match global.sandbox {
         true => (WorldKind::Sandbox, Some(sandbox::running(global, settings)?)),
         false => (WorldKind::Real, None),
@@ -42,6 +42,7 @@ pub async fn reconstruct(global: &Global, environment: &Environment, named: Opti
     let all = Lost::all(&*project.cloud, cluster).await.map_err(before_a_run)?;
     let lost = chosen(&all, named, cluster)?;
     let id = RunId { id: lost.run.clone(), mode: Mode::Live };
+    let prepared = prepare::prepare(global, PLAYBOOK, &id)?;
     let directory = runs::cluster_directory(&global.state, kind, cluster);
     let place = directory.join(&id.id);
     let _lock = lock(&directory, &id.id)?;

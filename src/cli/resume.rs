@@ -38,7 +38,7 @@ pub async fn resume(global: &Global, environment: &Environment, named: Option<&s
         _ => None,
     };
     let taken_down = TakenDown::of_record(&kept.state.settings);
-    let mut prepared = prepare::prepare_for(global, &first.playbook, mode, taken_down)?;
+    let mut prepared = prepare::prepare_for(global, &first.playbook, &id, taken_down)?;
     prepared.set_budget(kept.state.settings.pointer("/spare/budget").and_then(serde_json::Value::as_f64));
     let prepared = prepared;
     let nobody = Arc::new(crate::world::NobodyThere);

@@ -262,6 +262,7 @@ async fn env(global: &Global, settings: &Settings) -> Result<(), Stop> {
         ("HCLOUD_TOKEN_REHEARSAL", &card.hcloud_token_rehearsal),
         ("CLOUDFLARE_BASE_URL", &card.cloudflare_base_url),
         ("CLOUDFLARE_API_TOKEN", &card.cloudflare_api_token),
+        ("CLOUDFLARE_API_TOKEN_REHEARSAL", &card.cloudflare_api_token_rehearsal),
         ("KUBECONFIG", &kubeconfig.display().to_string()),
     ] {
         say!("export {name}='{}'", value.replace('\'', "'\\''"));

@@ -119,6 +119,7 @@ fn card_of(global: &Global, served: &Served, clock: &dyn Clock, control_token: S
         hcloud_token_rehearsal: format!("{}-rehearsal", served.cloud_token()),
         cloudflare_base_url: served.cloudflare_base_url.clone(),
         cloudflare_api_token: served.dns_token().to_owned(),
+        cloudflare_api_token_rehearsal: format!("{}-rehearsal", served.dns_token()),
         edge: served.edge,
         authority: served.authority.pem().to_owned(),
         operator: std::path::PathBuf::new(),

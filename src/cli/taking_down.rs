@@ -33,12 +33,16 @@ pub fn goes_text(going: &Going, settings: &Settings) -> Result<String, Stop> {
 }
 
 /// A line for a crontab that sweeps every hour.
-pub fn cron_line() -> String {
+pub fn cron_line(settings: &Settings) -> String {
     let here = std::env::current_dir().unwrap_or_default();
     let relight = std::env::current_exe().unwrap_or_default();
     // cron makes a line's end of each percent sign that is not escaped.
     let plain = format!("17 * * * * cd '{}' && '{}'", here.display(), relight.display()).replace('%', "\\%");
-    format!("{plain} sweep{} --yes  # with HCLOUD_TOKEN_REHEARSAL in its environment", super::retold::flags())
+    let tokens = match settings.rehearsal.zone.is_some() {
+        true => "HCLOUD_TOKEN_REHEARSAL and CLOUDFLARE_API_TOKEN_REHEARSAL",
+        false => "HCLOUD_TOKEN_REHEARSAL",
+    };
+    format!("{plain} sweep{} --yes  # with {tokens} in its environment", super::retold::flags())
 }
 
 /// What rehearsals have left, and what time it is there.
@@ -128,7 +132,7 @@ pub async fn sweep(global: &Global, environment: &Environment) -> Result<Exit, S
     let settings = prepare::settings(global)?;
     kept::leftovers(global, &settings).await?;
     if !global.yes {
-        eprintln!("to sweep every hour by cron:\n{}", cron_line());
+        eprintln!("to sweep every hour by cron:\n{}", cron_line(&settings));
     }
     let (all, now) = left(global, environment, &settings).await?;
     // One that was stopped half-way is taken up: else each would leave one that is unfinished.

@@ -21,6 +21,9 @@ pub const CLOUDFLARE: &str = "https://api.cloudflare.com/client/v4";
 /// The variable with the token of the project that rehearsals are in.
 const REHEARSAL_TOKEN: &str = "HCLOUD_TOKEN_REHEARSAL";
 
+/// The variable with the token of the zone that rehearsals have names in.
+const REHEARSAL_DNS: &str = "CLOUDFLARE_API_TOKEN_REHEARSAL";
+
 /// relight's environment, as `main` took it before the runtime started.
 pub type Environment = BTreeMap<String, Secret>;
 
@@ -54,21 +57,25 @@ pub fn no_leftovers(environment: &Environment) -> Result<(), Stop> {
     Ok(())
 }
 
-/// The tokens of production, or those of a rehearsal: of another project, and none of Cloudflare's.
+/// The tokens of production, or those of a rehearsal: of another project, and of another zone where it has names, else none of
+/// Cloudflare's.
 fn tokens(environment: &Environment, settings: &Settings) -> Result<(Secret, Secret), Stop> {
-    let cloudflare = || match settings.dns.hosts.is_empty() {
-        true => Ok(Secret::new(String::new())),
-        false => token(environment, "CLOUDFLARE_API_TOKEN"),
-    };
     if settings.spare.is_none() {
-        return Ok((token(environment, "HCLOUD_TOKEN")?, cloudflare()?));
+        return Ok((token(environment, "HCLOUD_TOKEN")?, token(environment, "CLOUDFLARE_API_TOKEN")?));
     }
-    let spare = token(environment, REHEARSAL_TOKEN)?;
-    if environment.get("HCLOUD_TOKEN").is_some_and(|live| live.expose() == spare.expose()) {
-        let what = format!("{REHEARSAL_TOKEN} is the same token as HCLOUD_TOKEN");
-        return Err(Stop::new(Exit::Refused, what, "make a project for rehearsals, and a token in it"));
+    let of_its_own = |name: &str, production: &str, remedy: &str| {
+        let spare = token(environment, name)?;
+        match environment.get(production).is_some_and(|live| live.expose() == spare.expose()) {
+            true => Err(Stop::new(Exit::Refused, format!("{name} is the same token as {production}"), remedy)),
+            false => Ok(spare),
+        }
+    };
+    let spare = of_its_own(REHEARSAL_TOKEN, "HCLOUD_TOKEN", "make a project for rehearsals, and a token in it")?;
+    if settings.dns.hosts.is_empty() {
+        return Ok((spare, Secret::new(String::new())));
     }
-    Ok((spare, cloudflare()?))
+    let remedy = format!("make a token with Zone:Read and DNS:Edit on zone {} alone", settings.dns.zone);
+    Ok((spare, of_its_own(REHEARSAL_DNS, "CLOUDFLARE_API_TOKEN", &remedy)?))
 }
 
 fn real(environment: &Environment, settings: &Settings) -> Result<Doors, Stop> {
@@ -88,12 +95,15 @@ fn real(environment: &Environment, settings: &Settings) -> Result<Doors, Stop> {
 }
 
 fn sandbox(card: &Card, settings: &Settings) -> Doors {
-    let token = if settings.spare.is_some() { &card.hcloud_token_rehearsal } else { &card.hcloud_token };
+    let (token, dns_token) = match settings.spare.is_some() {
+        true => (&card.hcloud_token_rehearsal, &card.cloudflare_api_token_rehearsal),
+        false => (&card.hcloud_token, &card.cloudflare_api_token),
+    };
     Doors {
         kind: WorldKind::Sandbox,
         uid: card.uid.clone(),
         hcloud: (card.hcloud_endpoint.clone(), Secret::new(token.clone())),
-        cloudflare: (card.cloudflare_base_url.clone(), Secret::new(card.cloudflare_api_token.clone())),
+        cloudflare: (card.cloudflare_base_url.clone(), Secret::new(dns_token.clone())),
         addresses: Addresses::sandbox(),
         only: Some(OnlyEdge { address: card.edge, authority: card.authority.clone().into_bytes() }),
         operator: Operator::Sandbox { directory: card.operator.clone() },
@@ -183,4 +193,29 @@ pub fn world(
         secrets,
         person,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tokens_of(zone: bool, given: &[(&str, &str)]) -> Result<(Secret, Secret), Stop> {
+        let mut live = crate::config::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("relight.yaml")).unwrap();
+        live.rehearsal.zone = zone.then(|| "example.org".to_owned());
+        let environment = given.iter().map(|(name, value)| ((*name).to_owned(), Secret::new(*value))).collect();
+        tokens(&environment, &live.rehearsed_as("abcdefghijkl").unwrap())
+    }
+
+    #[test]
+    fn a_rehearsal_with_names_wants_a_dns_token_of_its_own_and_never_takes_productions() {
+        let production = [("HCLOUD_TOKEN", "a"), ("CLOUDFLARE_API_TOKEN", "b"), (REHEARSAL_TOKEN, "c")];
+        let (spare, none) = tokens_of(false, &production).unwrap();
+        assert_eq!((spare.expose(), none.expose()), (&b"c"[..], &b""[..]), "without names it has none");
+        let missing = tokens_of(true, &production).err().unwrap();
+        assert!(missing.what.contains("CLOUDFLARE_API_TOKEN_REHEARSAL is not set"), "{missing}");
+        let with = |own: &'static str| tokens_of(true, &[production.as_slice(), &[(REHEARSAL_DNS, own)]].concat());
+        assert_eq!(with("d").unwrap().1.expose(), b"d");
+        let same = with("b").err().unwrap();
+        assert!(same.exit == Exit::Refused && same.remedy.contains("on zone example.org alone"), "{same}");
+    }
 }

@@ -11,6 +11,7 @@ use std::sync::OnceLock;
 
 mod classes;
 mod fields;
+mod hosts;
 mod images;
 mod inward;
 mod judge;
@@ -100,7 +101,7 @@ pub fn manifests(settings: &Settings) -> Result<Vec<Manifest>, Problems> {
     let manifests = documents.iter().zip(written).map(of).collect();
     let manifests = problems.or(manifests)?;
     Ok(match &settings.manifests.inward {
-        Some(held) => inward::inward(manifests, held),
+        Some(held) => hosts::named(inward::inward(manifests, held), &settings.manifests.names),
         None => manifests,
     })
 }

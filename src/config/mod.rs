@@ -4,6 +4,7 @@
 pub mod kubernetes;
 mod load;
 mod manifests;
+mod names;
 mod problem;
 mod raw;
 mod record;

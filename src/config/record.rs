@@ -105,7 +105,7 @@ fn content(secret: &SecretSettings, base: &Path) -> Value {
 }
 
 fn rehearsal_record(rehearsal: &RehearsalSettings, base: &Path) -> Value {
-    let RehearsalSettings { budget, expires_after, hold_at_zero, secrets } = rehearsal;
+    let RehearsalSettings { budget, expires_after, zone, hold_at_zero, secrets } = rehearsal;
     let secrets: Map<String, Value> = secrets
         .iter()
         .map(|(name, what)| match what {
@@ -113,13 +113,18 @@ fn rehearsal_record(rehearsal: &RehearsalSettings, base: &Path) -> Value {
             RehearsalSecret::Overrides(keys) => (name.clone(), sources(keys, base)),
         })
         .collect();
-    json!({
+    let mut record = json!({
         "budget": budget, "expires_after": expires_after.map(time), "hold_at_zero": hold_at_zero, "secrets": secrets,
-    })
+    });
+    // Records from before there were names have none.
+    if let (Some(all), Some(zone)) = (record.as_object_mut(), zone) {
+        all.insert("zone".to_owned(), zone.as_str().into());
+    }
+    record
 }
 
 fn spare_record(spare: &SpareSettings) -> Value {
-    let SpareSettings { expires_after, closed_ports, budget, differs } = spare;
+    let SpareSettings { expires_after, closed_ports, budget, apart_from: _, differs } = spare;
     let differs: Vec<String> = differs.iter().map(ToString::to_string).collect();
     json!({ "expires_after": time(*expires_after), "closed_ports": closed_ports, "budget": budget, "differs": differs })
 }

@@ -35,6 +35,8 @@ pub enum Differs {
     Held,
     /// It is off.
     Off,
+    /// It has another name.
+    Named(String),
 }
 
 impl std::fmt::Display for Rehearsed {
@@ -44,16 +46,25 @@ impl std::fmt::Display for Rehearsed {
             Differs::Shared => write!(f, "{}: production's value (shared-readonly)", self.what),
             Differs::Held => write!(f, "{}: held at zero", self.what),
             Differs::Off => write!(f, "{}: off", self.what),
+            Differs::Named(name) => write!(f, "{}: as {name}", self.what),
         }
     }
 }
 
 impl Settings {
-    /// The settings of a rehearsal.
+    /// The settings of a rehearsal that is not begun: its names hold `<run>` where its id will be.
+    ///
+    /// # Errors
+    /// As [`Settings::rehearsed_as`].
+    pub fn rehearsed(&self) -> Result<Settings, Vec<String>> {
+        self.rehearsed_as("<run>")
+    }
+
+    /// The settings of a rehearsal of this id, which its names hold where it has any.
     ///
     /// # Errors
     /// Every value that would be production's without a mark, each with what to write.
-    pub fn rehearsed(&self) -> Result<Settings, Vec<String>> {
+    pub fn rehearsed_as(&self, run: &str) -> Result<Settings, Vec<String>> {
         let (mut settings, mut table, mut missing) = (self.clone(), Vec::new(), Vec::new());
         for secret in &mut settings.secrets {
             let name = format!("{}/{}", secret.namespace, secret.name);
@@ -78,13 +89,21 @@ impl Settings {
         settings.manifests.inward = Some(self.rehearsal.hold_at_zero.clone());
         settings.dns.hosts = Vec::new();
         table.push(Rehearsed { what: format!("records of {}", self.dns.zone), how: Differs::Off });
+        for (host, name) in self.test_names(run) {
+            table.push(Rehearsed { what: format!("host {host}"), how: Differs::Named(name) });
+        }
         table.push(Rehearsed { what: format!("ways out by TCP ports {}", words(&MAIL)), how: Differs::Off });
         settings.spare = Some(SpareSettings {
             expires_after: self.rehearsal.expires_after.unwrap_or(EXPIRES_AFTER),
             closed_ports: MAIL.to_vec(),
             budget: self.rehearsal.budget,
+            apart_from: None,
             differs: table,
         });
+        let names = self.test_names(run);
+        settings.name_in_test_zone(names.iter().map(|(_, name)| name.clone()).collect());
+        settings.ask_names(&names);
+        settings.manifests.names = names;
         match missing.is_empty() {
             true => Ok(settings),
             false => Err(missing),

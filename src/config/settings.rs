@@ -193,6 +193,8 @@ pub struct ManifestSettings {
     pub external: Vec<String>,
     /// In a rehearsal: the workloads that stay at zero; nothing else may act on the outside either.
     pub inward: Option<Vec<String>>,
+    /// In a rehearsal that has names: those of production, each with the one that stands for it.
+    pub names: Vec<(String, String)>,
     /// What [`Settings::objects`] has read.
     pub read: ReadOnce,
 }
@@ -230,6 +232,8 @@ pub struct RehearsalSettings {
     pub budget: Option<f64>,
     /// When its servers power themselves off.
     pub expires_after: Option<Duration>,
+    /// The zone in which it has names for its time; `None`: it has none.
+    pub zone: Option<String>,
     /// Workloads that stay at zero replicas.
     pub hold_at_zero: Vec<String>,
     /// By `namespace/name`.
@@ -245,6 +249,8 @@ pub struct SpareSettings {
     pub closed_ports: Vec<u16>,
     /// Euro, net; a forecast above it is refused.
     pub budget: Option<f64>,
+    /// Production's zone, where it has names of its own in another one; `None`: it has no names.
+    pub apart_from: Option<String>,
     /// How it differs from production, a row a thing.
     pub differs: Vec<Rehearsed>,
 }
@@ -272,6 +278,14 @@ pub struct Timeouts {
 impl Default for Timeouts {
     fn default() -> Self {
         Self { connect: Duration::from_secs(5), probe: Duration::from_secs(10), step: Duration::from_secs(600) }
+    }
+}
+
+impl HealthSettings {
+    /// The host of its URL, and what stands behind it. (A name that only stands for a run's that is not begun makes no URL.)
+    pub fn host(&self) -> (&str, &str) {
+        let rest = self.url.strip_prefix("https://").unwrap_or(&self.url);
+        rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()))
     }
 }
 

@@ -71,8 +71,12 @@ impl Settings {
                 expires_after: Duration::ZERO,
                 closed_ports: Vec::new(),
                 budget: None,
+                apart_from: None,
                 differs: Vec::new(),
             });
+            let runs = settings.taken_down.as_ref().map(|what| what.rehearsals().to_vec()).unwrap_or_default();
+            let names = runs.iter().flat_map(|run| self.test_names(run)).map(|(_, name)| name).collect();
+            settings.name_in_test_zone(names);
         }
         settings
     }

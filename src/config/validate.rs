@@ -36,7 +36,7 @@ pub(super) fn settings(checks: &mut Checks, raw: RawSettings) -> Settings {
     let manifests = checks.manifests(raw.manifests, &k3s, raw.rehearsal.as_ref(), &names);
     let dns = checks.dns(raw.dns);
     let health = checks.health(raw.health, &dns.hosts);
-    let rehearsal = raw.rehearsal.map(|r| checks.rehearsal(r, &secrets)).unwrap_or_default();
+    let rehearsal = raw.rehearsal.map(|r| checks.rehearsal(r, &secrets, &dns)).unwrap_or_default();
     let recipients = checks.recipients(raw.recipients);
     let timeouts = checks.timeouts(&raw.timeouts.unwrap_or_default());
     let (cluster, base) = (raw.cluster.value, checks.base.clone());

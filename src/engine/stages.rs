@@ -42,8 +42,8 @@ impl<'a> Stages<'a> {
             let done = memory.finished.contains_key(&step.id) && !memory.failed.contains_key(&step.id);
             match (done, step.start) {
                 (true, _) => all.set(index, Stage::Done),
-                (false, Start::Done) => all.set(index, Stage::Failed),
-                (false, Start::Ended | Start::Last) => {}
+                (false, Start::Done | Start::Last) => all.set(index, Stage::Failed),
+                (false, Start::Ended) => {}
             }
         }
         all

@@ -212,8 +212,10 @@ impl Served {
     async fn open_doors(&mut self, hetzner: TcpListener) -> io::Result<()> {
         let (model, clock) = (|| Arc::clone(&self.model), || Arc::clone(&self.setting.clock));
         let addresses = Addresses::sandbox();
-        let dns = &self.setting.settings.dns;
-        let mut names = vec![dns.zone.clone(), format!("*.{}", dns.zone), RELEASES.to_owned()];
+        let settings = &self.setting.settings;
+        let zones = [Some(&settings.dns.zone), settings.rehearsal.zone.as_ref()].into_iter().flatten();
+        let mut names: Vec<String> = zones.flat_map(|zone| [zone.clone(), format!("*.{zone}")]).collect();
+        names.push(RELEASES.to_owned());
         names.push(self.edge.to_string());
         let tls = self.authority.tls(&names)?;
         let https = TcpListener::bind(addresses.reach(self.edge, 443)).await?;

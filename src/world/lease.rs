@@ -59,7 +59,7 @@ impl Lease {
             false => self.run.clone(),
         }
     }
-    /// `run jnf4zkyr22gm of ann.laptop since 2026-11-25T18:13:06Z (41 minutes)`.
+    /// `run jnf4zkyr22gm of ann.laptop since 2026-11-25T18:13:06.000Z (41 minutes)`.
     pub fn words(&self, now: Duration) -> String {
         let since = self.since.map_or_else(String::new, |since| {
             format!(" since {} ({})", rfc3339(since), age(now.saturating_sub(since)))
@@ -108,7 +108,7 @@ mod tests {
         labels.extend([(HOLDER, "ann.laptop"), (SINCE, "60")]);
         let lease = held(&labels);
         assert!(lease.is_of("abc") && !lease.is_of("abd") && lease.is_of_cluster());
-        assert_eq!(lease.words(at(119)), "run abc of ann.laptop since 1970-01-01T00:01:00Z (less than a minute)");
+        assert_eq!(lease.words(at(119)), "run abc of ann.laptop since 1970-01-01T00:01:00.000Z (less than a minute)");
         for (now, age) in [(120, "1 minute"), (7200, "119 minutes"), (7260, "2 hours"), (172_860, "2 days")] {
             assert!(lease.words(at(now)).ends_with(&format!("({age})")), "{}", lease.words(at(now)));
         }

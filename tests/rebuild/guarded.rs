@@ -1,5 +1,6 @@
 //! A node is ours by the labels of the server that has its address: the guard lets nothing be done to any other.
 
+use crate::lease::{held_by_ann, lease};
 use crate::life::{settings, Life};
 use crate::living::somebody;
 use async_trait::async_trait;
@@ -8,7 +9,7 @@ use relight::engine::Event;
 use relight::playbook::{Binding, Source};
 use relight::sandbox::doors::direct::Tripwire;
 use relight::sandbox::model::{lock, Filter, Model, RecordChange, Start};
-use relight::world::{label_value, Labels, Result, Target, CLUSTER, MANAGED_BY, RUN};
+use relight::world::{label_value, Labels, Result, Target, ThingKind, CLUSTER, MANAGED_BY, RUN};
 use serde_json::Value;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -217,5 +218,63 @@ fn a_server_without_labels_is_taken_over_only_live_where_a_person_accepted_it_an
         let case = format!("{labels:?} named {named} accepted {accepted} {mode:?}");
         let (may, told) = may_take_over(labels, named, accepted, mode);
         assert!(!may && told.contains("the guard stopped step take: server by-hand"), "{case}: {told}");
+    }
+}
+
+/// Says which lease a person has named, or asks for leave to delete one.
+struct Breaks {
+    id: i64,
+    named: Option<String>,
+    allowed: Arc<AtomicBool>,
+}
+
+#[async_trait]
+impl Action for Breaks {
+    fn describe(&self, _: &Place<'_>) -> String {
+        "break a lease".to_owned()
+    }
+    fn inputs(&self, _: &Place<'_>) -> Value {
+        Value::Null
+    }
+    async fn check(&self, _: &StepContext<'_>) -> Result<Check> {
+        Ok(match &self.named {
+            Some(id) => Check::Done(Facts::none().with(FactKind::BrokenLease, id)),
+            None if self.allowed.load(Ordering::SeqCst) => Check::Done(Facts::none()),
+            None => Check::Needed("leave".to_owned()),
+        })
+    }
+    async fn apply(&self, cx: &StepContext<'_>) -> Result<()> {
+        let target = Target::Cloud { kind: ThingKind::PlacementGroup.word(), id: self.id };
+        cx.effects.permit(target.clone(), "break it").await?.covers(&target)?;
+        self.allowed.store(true, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+#[test]
+fn the_guard_lets_nobody_break_a_lease_that_no_person_has_named() {
+    for named in [true, false] {
+        let mut life = Life::around(Model::empty_world(&settings(), &Start::default()), settings());
+        held_by_ann(&mut lock(&life.sandbox.model));
+        let id = lease(&mut lock(&life.sandbox.model)).unwrap().0;
+        let text = "playbook: bad\nfor: total-loss\nsummary: x\nsteps:\n  - { id: said, do: { said: {} } }\n  \
+                    - { id: break, do: { break: {} }, needs: [said], deadline: 2m }\n";
+        let allowed = Arc::new(AtomicBool::new(false));
+        let actions = |name: &str, _: &Value| {
+            let named = (name == "said").then(|| if named { id.to_string() } else { "7".to_owned() });
+            Ok(Arc::new(Breaks { id, named, allowed: allowed.clone() }) as Arc<dyn Action>)
+        };
+        let (source, nodes) = (Source::embedded(), life.settings.nodes.clone());
+        let default_deadline = life.settings.timeouts.step;
+        let binding = Binding { nodes: &nodes, default_deadline, mode: Mode::Live, actions: &actions, source: &source };
+        life.plan = relight::playbook::load(text, "bad.yaml", &binding).unwrap_or_else(|p| panic!("{p:?}"));
+        life.process(&Tripwire::new());
+        let told = life.events().into_iter().filter_map(|(_, event)| match event {
+            Event::StepFailed { error, .. } => Some(error),
+            _ => None,
+        });
+        let told: String = told.collect();
+        assert_eq!(allowed.load(Ordering::SeqCst), named, "{told}");
+        assert_eq!(told.contains("the guard stopped step break: the lease of cluster honeydue"), !named);
     }
 }

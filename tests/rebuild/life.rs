@@ -18,6 +18,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::watch;
 
+/// The id of the run of a life.
+pub const RUN_ID: &str = "abcdefghijkl";
+
 /// After this much time without relight everything that was under way has ended.
 const AT_REST: Duration = Duration::from_secs(900);
 
@@ -170,6 +173,16 @@ impl Life {
         Self::rehearsal_beside(model, playbook)
     }
 
+    /// The same with names in a zone of its own.
+    pub fn rehearsal_with_names(playbook: &str) -> Self {
+        let (start, mut live) = (Start::default(), settings());
+        live.rehearsal.zone = Some("example.org".to_owned());
+        let spare = live.rehearsed_as(RUN_ID).expect("the example says what a rehearsal has");
+        let life = Self::around(Model::healthy(&live, &start), spare);
+        let tokens = (format!("{}-rehearsal", start.cloud_token), start.dns_token_rehearsal());
+        Self { plan: plan(&life.settings, playbook), sandbox: life.sandbox.with_tokens(&tokens.0, &tokens.1), ..life }
+    }
+
     /// The same on any outside.
     pub fn rehearsal_beside(model: Model, playbook: &str) -> Self {
         let (start, spare) = (Start::default(), settings().rehearsed().expect("the example says what a rehearsal has"));
@@ -184,13 +197,13 @@ impl Life {
     /// A run on this outside.
     pub fn around(mut model: Model, settings: Settings) -> Self {
         let start = Start::default();
-        others_live_here_too(&mut model, &start, &settings.dns.zone);
+        others_live_here_too(&mut model, &start, &crate::life::settings().dns.zone);
         let foreign = model.foreign(&settings.cluster, &crate::life::settings().dns.hosts);
         Self {
             plan: plan(&settings, "rebuild"),
             scripts: scripts(),
             sandbox: Sandbox::direct(model, &start),
-            id: RunId { id: "abcdefghijkl".to_owned(), mode: mode_of(&settings) },
+            id: RunId { id: RUN_ID.to_owned(), mode: mode_of(&settings) },
             secrets: Arc::new(GeneratedSecrets { seed: 1 }),
             listener: Arc::new(Deaf),
             often: 1,
@@ -333,7 +346,8 @@ impl Life {
     pub fn broken_promises(&self) -> Vec<String> {
         let model = lock(&self.sandbox.model);
         let mut broken = model.ledger.made_twice();
-        let now = model.foreign(&self.settings.cluster, &crate::life::settings().dns.hosts);
+        let names = [crate::life::settings().dns.hosts, self.settings.dns.hosts.clone()].concat();
+        let now = model.foreign(&self.settings.cluster, &names);
         broken.extend(self.foreign.difference(&now).map(|thing| format!("not as it was: {thing}")));
         let foreign = model.ledger.foreign_touched(&self.settings.cluster, &self.settings.dns.hosts);
         broken.extend(foreign.iter().map(|e| format!("foreign: {} {}", e.op, e.target)));

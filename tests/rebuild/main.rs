@@ -31,6 +31,7 @@ mod life;
 mod living;
 mod lost_again;
 mod lying;
+mod named;
 mod old_cluster;
 mod planted;
 mod public;

@@ -41,6 +41,7 @@ pub fn settings() -> Settings {
             order: vec![],
             external: vec![],
             inward: None,
+            names: Vec::new(),
             read: ReadOnce::default(),
         },
         dns: DnsSettings {

@@ -21,10 +21,13 @@ struct There<'a> {
 
 pub(super) fn check(all: &[Written<'_>], settings: &Settings, problems: &mut Vec<Problem>) {
     let there = There::new(all, settings);
+    // What is written speaks of production's names, also where others stand for them.
+    let names: Vec<String> = settings.manifests.names.iter().map(|(host, _)| host.clone()).collect();
+    let declared = if names.is_empty() { &settings.dns.hosts } else { &names };
     for written in all {
         match written.kind() {
             "Ingress" => {
-                hosts(written, &settings.dns.hosts, problems);
+                hosts(written, declared, problems);
                 backends(written, &there, problems);
             }
             "Secret" => twice(written, settings, problems),

@@ -116,6 +116,9 @@ pub(in super::super) struct RawRehearsal {
     pub budget: Option<At<f64>>,
     /// When its servers power themselves off.
     pub expires_after: Option<At<String>>,
+    /// A zone of its own in which the rehearsal has names for its time (`api-r-<run>.example.org`), so that DNS and the edge are
+    /// rehearsed too; token from `CLOUDFLARE_API_TOKEN_REHEARSAL`. Default: no names, each node is asked directly.
+    pub zone: Option<At<String>>,
     /// Workloads that stay at zero replicas.
     #[serde(default)]
     pub hold_at_zero: Vec<At<String>>,

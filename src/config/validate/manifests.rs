@@ -54,6 +54,7 @@ impl Checks {
             order: plain(raw.order),
             external: plain(raw.external),
             inward: None,
+            names: Vec::new(),
             read: ReadOnce::default(),
         };
         if all_there {

@@ -1,5 +1,6 @@
 //! DNS and health checks.
 
+use super::super::names::{is_apart, test_label};
 use super::super::problem::known;
 use super::super::raw::{At, RawDns, RawHealth, RawSsl};
 use super::super::rule;
@@ -9,6 +10,9 @@ use std::time::Duration;
 
 /// How long a health check must answer where the configuration does not say.
 const STABLE_FOR: Duration = Duration::from_secs(10);
+
+/// Bytes of a label of DNS (63, RFC 1035) that `-r-` and a run's id leave.
+const LONGEST: usize = 63 - 15;
 
 impl Checks {
     pub(super) fn dns(&mut self, raw: RawDns) -> DnsSettings {
@@ -55,6 +59,34 @@ impl Checks {
         });
         let hosts = raw.hosts.value.into_iter().map(|h| h.value).collect();
         DnsSettings { zone: raw.zone.value, ssl, proxied, hosts }
+    }
+
+    /// The zone in which a rehearsal has its names: nothing of production's may be in it, above it or below it.
+    pub(super) fn test_zone(&mut self, zone: &At<String>, dns: &DnsSettings) {
+        let (name, production) = (&zone.value, &dns.zone);
+        if !rule::is_domain(name) || !name.contains('.') {
+            let what = format!("rehearsal.zone \"{name}\" is no domain");
+            return self.add(zone.place, what, "write it as example.org, in lower case");
+        }
+        if !is_apart(name, production) {
+            let what = format!("rehearsal.zone \"{name}\" is production's zone {production}, or above or below it");
+            let remedy =
+                "name a zone that production has nothing in, and give CLOUDFLARE_API_TOKEN_REHEARSAL of that one alone";
+            return self.add(zone.place, what, remedy);
+        }
+        let labels: Vec<String> = dns.hosts.iter().map(|host| test_label(host, production)).collect();
+        for (host, label) in dns.hosts.iter().zip(&labels) {
+            if labels.iter().filter(|other| *other == label).count() > 1 {
+                let what = format!(
+                    "in a rehearsal host \"{host}\" would have the same name as another: {label}-r-<run>.{name}"
+                );
+                self.add(zone.place, what, "rename one of the hosts, or leave rehearsal.zone out");
+            }
+            if label.len() > LONGEST {
+                let what = format!("in a rehearsal host \"{host}\" would have too long a name: {label}-r-<run>.{name}");
+                self.add(zone.place, what, "give the host a shorter name, or leave rehearsal.zone out");
+            }
+        }
     }
 
     pub(super) fn health(&mut self, raw: At<Vec<RawHealth>>, hosts: &[String]) -> Vec<HealthSettings> {

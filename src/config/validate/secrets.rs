@@ -3,7 +3,7 @@
 use super::super::problem::{known, Place};
 use super::super::raw::{At, Ordered, RawFrom, RawRegistry, RawRehearsal, RawRehearsalSecret, RawSecret};
 use super::super::rule;
-use super::super::settings::{RehearsalSecret, RehearsalSettings, SecretContent, SecretSettings};
+use super::super::settings::{DnsSettings, RehearsalSecret, RehearsalSettings, SecretContent, SecretSettings};
 use super::{resolved, Checks};
 use crate::world::SecretFrom;
 use std::collections::BTreeMap;
@@ -101,7 +101,12 @@ impl Checks {
         SecretContent::Registry { server: raw.server.value, username: raw.username, password }
     }
 
-    pub(super) fn rehearsal(&mut self, raw: RawRehearsal, secrets: &[SecretSettings]) -> RehearsalSettings {
+    pub(super) fn rehearsal(
+        &mut self,
+        raw: RawRehearsal,
+        secrets: &[SecretSettings],
+        dns: &DnsSettings,
+    ) -> RehearsalSettings {
         if let Some(budget) = raw.budget.as_ref().filter(|b| b.value <= 0.0) {
             self.add(
                 budget.place,
@@ -112,6 +117,9 @@ impl Checks {
         let expires_after = raw.expires_after.as_ref();
         let expires_after =
             expires_after.map(|t| self.limit(Some(t), "rehearsal.expires_after", Duration::from_secs(1)));
+        if let Some(zone) = &raw.zone {
+            self.test_zone(zone, dns);
+        }
         let held = raw.hold_at_zero.iter().map(|h| (h.value.as_str(), h.place));
         self.unique("workload", held);
         let mut changed = BTreeMap::new();
@@ -135,7 +143,13 @@ impl Checks {
             changed.insert(key.value, what);
         }
         let hold_at_zero = raw.hold_at_zero.into_iter().map(|h| h.value).collect();
-        RehearsalSettings { budget: raw.budget.map(|b| b.value), expires_after, hold_at_zero, secrets: changed }
+        RehearsalSettings {
+            budget: raw.budget.map(|b| b.value),
+            expires_after,
+            zone: raw.zone.map(|zone| zone.value),
+            hold_at_zero,
+            secrets: changed,
+        }
     }
 
     /// A rehearsal can only give other values to keys that the Secret has.

@@ -54,18 +54,31 @@ impl Default for Start {
 
 /// The name of the cloud project that the cluster lives in.
 const LIVE: &str = "live";
+/// The name of the one that rehearsals are in.
+const REHEARSAL: &str = "rehearsal";
+
+impl Start {
+    /// The DNS token of the zone for rehearsals, which sees no other.
+    pub fn dns_token_rehearsal(&self) -> String {
+        format!("{}-rehearsal", self.dns_token)
+    }
+}
 
 impl Model {
     /// Both projects, the zone and tokens, and nothing in them.
     pub fn empty_world(settings: &Settings, start: &Start) -> Self {
         let mut model = Self::new(start.seed, start.base, start.latency.clone(), start.now);
         model.add_project(LIVE, &[(&start.cloud_token, TokenMay::Write)]);
-        model.add_project("rehearsal", &[(&format!("{}-rehearsal", start.cloud_token), TokenMay::Write)]);
+        model.add_project(REHEARSAL, &[(&format!("{}-rehearsal", start.cloud_token), TokenMay::Write)]);
         model.set_limits(LIVE, Limits::default());
         model.operators_keys = vec![start.operators_key.clone()];
         let DnsSettings { zone, ssl, .. } = &settings.dns;
         model.add_zone(zone, ssl.as_deref().unwrap_or("flexible"), LIVE);
         model.set_dns_token(&start.dns_token, DnsToken::full(&[zone]));
+        if let Some(test) = &settings.rehearsal.zone {
+            model.add_zone(test, ssl.as_deref().unwrap_or("flexible"), REHEARSAL);
+            model.set_dns_token(&start.dns_token_rehearsal(), DnsToken::full(&[test]));
+        }
         if let Some(sha256) = &settings.k3s.sha256 {
             for architecture in ["amd64", "arm64"] {
                 model.releases.insert(format!("{}/{architecture}", settings.k3s.version), sha256.clone());
