@@ -21,6 +21,7 @@ mod host_key;
 mod inventory;
 mod k3s;
 mod lease;
+mod living;
 mod manifests;
 mod members;
 mod node;
