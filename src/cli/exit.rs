@@ -3,6 +3,7 @@
 use super::runs::ASIDE;
 use crate::engine::{Broken, JOURNAL};
 use std::fmt;
+use std::path::Path;
 
 /// How relight ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,6 +101,13 @@ impl From<Broken> for Stop {
         let remedy = match &broken {
             Broken::Write { .. } | Broken::Beside { .. } => {
                 "make room or mend the disk, then `relight resume`; nothing is done without the journal".to_owned()
+            }
+            Broken::Gone { place, .. } => {
+                let run = Path::new(place).file_name().unwrap_or_default().to_string_lossy();
+                format!(
+                    "put its directory back from a copy, then `relight resume`; where there is none, `relight reconstruct --run {run}` \
+                     makes the journal anew from the labels of what the run made (with --sandbox in the sandbox)"
+                )
             }
             Broken::Line { place, .. } | Broken::Read { place, .. } => {
                 let run = place.strip_suffix(&format!("/{JOURNAL}")).unwrap_or(place);
