@@ -11,7 +11,7 @@ use std::path::Path;
 pub enum Exit {
     /// Done.
     Done = 0,
-    /// It failed; `relight resume` goes on where it stopped.
+    /// It failed; `relight resume` goes on where it stopped, if a run had begun.
     Failed = 1,
     /// Wrong usage or configuration; nothing was touched.
     Usage = 2,
@@ -79,6 +79,14 @@ impl fmt::Display for Stop {
 }
 
 impl std::error::Error for Stop {}
+
+/// There is no room for what only this process needs.
+pub fn no_temporary_directory(error: &std::io::Error) -> Stop {
+    Stop::usage(
+        format!("no temporary directory: {error}"),
+        "let TMPDIR name a directory that can be written, or unset it",
+    )
+}
 
 /// An error from the outside before there is a run: nothing is there to resume.
 pub fn before_a_run(error: crate::world::Error) -> Stop {
