@@ -37,3 +37,10 @@ fn a_file_in_the_directory_of_steps_that_nothing_reads_is_named() {
     fs::write(own.join("scripts/rebuild.yaml"), "playbook: rebuild").unwrap();
     desk.run(&steps).ends(Exit::Usage, &["own/scripts/rebuild.yaml", "own/rebuild.yaml"]);
 }
+
+#[test]
+fn the_table_of_exit_codes_promises_a_resume_only_where_a_run_has_begun() {
+    let readme = include_str!("../../README.md");
+    let row = readme.lines().find(|line| line.starts_with("| 1 |")).unwrap();
+    assert!(row.contains("before a run has begun"), "{row}");
+}
