@@ -7,6 +7,7 @@ mod access;
 mod action;
 mod adopt;
 mod apart;
+mod behind;
 mod cluster_node;
 mod cost;
 mod dns;
@@ -44,6 +45,7 @@ mod verify;
 
 pub use access::UNWRITTEN;
 pub use action::*;
+pub use behind::Behind;
 pub use dns_undo::{earlier_records, undone, WANTED};
 pub use fact::{Fact, FactKind, Facts, OWN, UNKNOWN};
 pub use found::{Found, Hindrances};
