@@ -118,6 +118,7 @@ fn spec(name: &str) -> ServerSpec {
         networks: vec![],
         firewalls: vec![],
         placement_group: None,
+        address: None,
         user_data: String::new(),
         labels: Labels::default(),
     }

@@ -74,6 +74,7 @@ fn spec() -> ServerSpec {
         networks: vec![],
         firewalls: vec![],
         placement_group: None,
+        address: None,
         user_data: String::new(),
         labels: Labels::default(),
     }

@@ -5,6 +5,7 @@
 
 mod access;
 mod action;
+mod address;
 mod adopt;
 mod apart;
 mod cluster_node;

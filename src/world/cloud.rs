@@ -88,6 +88,8 @@ pub struct ServerSpec {
     pub firewalls: Vec<i64>,
     /// Id of the placement group.
     pub placement_group: Option<i64>,
+    /// Id of the primary IP that it takes up; `None`: the cloud makes one, which goes with the server.
+    pub address: Option<i64>,
     /// cloud-init user data, at most 32 KiB; stored by the cloud, so it holds no long-lived secret.
     pub user_data: String,
     /// Labels.
@@ -270,6 +272,10 @@ pub trait Cloud: Send + Sync {
     async fn primary_ips(&self) -> Result<Vec<PrimaryIp>>;
     /// Gives a primary IP exactly these labels.
     async fn label_primary_ip(&self, permit: &Permit, id: i64, labels: &Labels) -> Result<()>;
+    /// Gives a primary IP this name and exactly these labels, and lets it outlive its server.
+    async fn keep_primary_ip(&self, permit: &Permit, id: i64, name: &str, labels: &Labels) -> Result<()>;
+    /// Takes a primary IP off its server. Errors: `Refused` where the server is not off.
+    async fn unassign_primary_ip(&self, permit: &Permit, id: i64) -> Result<()>;
     /// Deletes a primary IP. Errors: `Refused` where it is still assigned.
     async fn delete_primary_ip(&self, permit: &Permit, id: i64) -> Result<()>;
 }
