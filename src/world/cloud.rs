@@ -70,7 +70,7 @@ pub fn wall_name(cluster: &str) -> String {
 }
 
 /// What a server shall be. Everything is given in the one create call, so that a node is never open.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ServerSpec {
     /// RFC 1123 host name, unique in the project.
     pub name: String,
