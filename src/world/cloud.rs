@@ -196,6 +196,8 @@ pub struct PrimaryIp {
     pub assignee: Option<i64>,
     /// Whether it goes when its server goes.
     pub auto_delete: bool,
+    /// When it was made, since the epoch; `None` where the cloud's word for it cannot be read.
+    pub created: Option<Duration>,
 }
 
 /// A server type, with what preflight needs of it.

@@ -95,6 +95,13 @@ fn off(life: &Life, node: &str) {
     let now = model.now();
     let filter = Filter { name: format!("honeydue-{node}"), ..Filter::default() };
     let server = model.servers(now, &somebody(), &filter).result.unwrap().remove(0).id;
+    drop(model);
+    power_off(life, server);
+}
+
+fn power_off(life: &Life, server: i64) {
+    let mut model = lock(&life.sandbox.model);
+    let now = model.now();
     assert!(model.power(now, &somebody(), server, Power::Off).result.is_ok());
 }
 
@@ -280,6 +287,25 @@ fn a_lost_reply_of_any_of_these_calls_does_no_harm() {
         assert_eq!(of_nodes(&life), first, "{op}");
         let model = lock(&life.sandbox.model);
         assert!(model.ledger.lost().iter().any(|e| e.op == op), "{op}: no reply was lost");
+    }
+}
+
+#[test]
+fn an_adopted_clusters_addresses_are_kept_and_taken_up_too() {
+    let mut settings = settings();
+    settings.cloud.keep_addresses = true;
+    let life = Life::hand_made_with(settings);
+    succeeds(&life);
+    let mut kept: Vec<PrimaryIp> = addresses(&life);
+    kept.retain(|ip| ip.labels.contains_key(NODE));
+    assert!(kept.len() == 3 && kept.iter().all(|ip| !ip.auto_delete && life.by_hand.contains(&ip.id)), "{kept:?}");
+    let servers: Vec<i64> = kept.iter().map(|ip| ip.server.unwrap()).collect();
+    servers.into_iter().for_each(|server| power_off(&life, server));
+    life.pass(Duration::from_secs(900));
+    let life = after(&life, SECOND, "rebuild", Mode::Live, life.settings.clone());
+    succeeds(&life);
+    for ip in kept {
+        assert_eq!(of_nodes(&life)[&ip.labels[NODE]].0, ip.address.to_string());
     }
 }
 

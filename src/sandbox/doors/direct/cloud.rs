@@ -60,6 +60,7 @@ fn primary_ip(from: model::PrimaryIp) -> PrimaryIp {
         location: from.location,
         assignee: from.server,
         auto_delete: from.auto_delete,
+        created: Some(Duration::from_secs(from.created.as_secs())),
     }
 }
 
