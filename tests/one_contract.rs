@@ -118,6 +118,7 @@ fn spec(name: &str) -> ServerSpec {
         networks: vec![],
         firewalls: vec![],
         placement_group: None,
+        address: None,
         user_data: String::new(),
         labels: Labels::default(),
     }
@@ -209,12 +210,21 @@ async fn cloud_goes_wrong(behind: &Behind) -> Vec<(String, Verdict)> {
     let ip = behind.cloud.primary_ips().await.unwrap().into_iter().find(|ip| ip.assignee == Some(id)).unwrap().id;
     let assigned = behind.cloud.delete_primary_ip(&of("primary_ip", ip), ip).await.unwrap_err();
     seen.push(("assigned".into(), verdict(assigned)));
+    let running = verdict(behind.cloud.unassign_primary_ip(&of("primary_ip", ip), ip).await.unwrap_err());
+    assert_eq!((running.0, running.1.as_deref()), (Class::Refused, Some("server_not_stopped")));
+    seen.push(("unassign from a running server".into(), running));
     let kept = behind.model.lock().unwrap().place_primary_ip("live", "kept", "nbg1", Labels::default()).unwrap().id;
     let theirs: Labels = [("of".to_owned(), "somebody".to_owned())].into();
     for kind in [again(2), FaultKind::ResetBefore, error(500, false), FaultKind::LostReply] {
         plan(behind, "cloud.primary_ip.update", kind.clone());
         let end = behind.cloud.label_primary_ip(&of("primary_ip", kept), kept, &theirs).await;
         seen.push((format!("label address: {kind:?}"), verdict(end.unwrap_err())));
+        plan(behind, "cloud.primary_ip.update", kind.clone());
+        let end = behind.cloud.keep_primary_ip(&of("primary_ip", kept), kept, "kept", &theirs).await;
+        seen.push((format!("keep address: {kind:?}"), verdict(end.unwrap_err())));
+        plan(behind, "cloud.primary_ip.unassign", kind.clone());
+        let end = behind.cloud.unassign_primary_ip(&of("primary_ip", kept), kept).await;
+        seen.push((format!("unassign: {kind:?}"), verdict(end.unwrap_err())));
         plan(behind, "cloud.firewall.update", kind.clone());
         let end = behind.cloud.label_firewall(&of("firewall", firewall), firewall, &theirs).await;
         seen.push((format!("label firewall: {kind:?}"), verdict(end.unwrap_err())));
@@ -283,6 +293,46 @@ async fn addresses(behind: &Behind) -> Vec<String> {
         format!("{} {} {:?} {on:?} {}", ip.name == "kept", ip.location, ip.labels, ip.auto_delete)
     };
     all.iter().map(words).collect()
+}
+
+/// An address that goes from one server to the next, and what is refused on the way.
+async fn taken_up(behind: &Behind) -> Vec<String> {
+    let of = |kind, id| Permit::for_a_test(Target::Cloud { kind, id });
+    let first = running(behind, "first").await;
+    let on = |ip: &PrimaryIp| ip.assignee == Some(first);
+    let ip = behind.cloud.primary_ips().await.unwrap().into_iter().find(on).unwrap();
+    let labels: Labels = [("who".to_owned(), "me".to_owned())].into();
+    behind.cloud.keep_primary_ip(&of("primary_ip", ip.id), ip.id, "kept", &labels).await.unwrap();
+    let mut seen = Vec::new();
+    let with = |location: &str| ServerSpec { address: Some(ip.id), location: location.into(), ..spec("second") };
+    seen.push(format!("{:?}", verdict(create(behind, &with("nbg1")).await.unwrap_err())));
+    behind.cloud.power_off(&of("server", first), first).await.unwrap();
+    behind.cloud.unassign_primary_ip(&of("primary_ip", ip.id), ip.id).await.unwrap();
+    seen.push(format!("{:?}", verdict(create(behind, &with("hel1")).await.unwrap_err())));
+    let second = create(behind, &with("nbg1")).await.unwrap();
+    assert_eq!(second.public_ip, Some(ip.address));
+    assert_eq!(behind.cloud.server(first).await.unwrap().unwrap().public_ip, None);
+    let twice = behind.cloud.unassign_primary_ip(&of("primary_ip", ip.id), ip.id).await.unwrap_err();
+    seen.push(format!("{:?}", verdict(twice)));
+    seen.extend(
+        behind
+            .cloud
+            .primary_ips()
+            .await
+            .unwrap()
+            .iter()
+            .map(|ip| format!("{} {:?} {}", ip.name, ip.labels, ip.auto_delete)),
+    );
+    seen
+}
+
+#[test]
+fn an_address_goes_from_one_server_to_the_next_alike_through_both_doors() {
+    let (one, two) = both(&taken_up);
+    assert_eq!(one.len(), 4, "{one:?}");
+    assert!(one[0].contains("primary_ip_assigned") && one[1].contains("primary_ip_datacenter_mismatch"), "{one:?}");
+    assert_eq!(one[3], "kept {\"who\": \"me\"} false");
+    assert_eq!(one, two);
 }
 
 #[test]

@@ -70,12 +70,9 @@ fn spec() -> ServerSpec {
         server_type: "cx33".into(),
         location: "nbg1".into(),
         image: "ubuntu-24.04".into(),
-        ssh_keys: vec![],
-        networks: vec![],
-        firewalls: vec![],
-        placement_group: None,
         user_data: String::new(),
         labels: Labels::default(),
+        ..ServerSpec::default()
     }
 }
 

@@ -123,7 +123,7 @@ impl Label {
     async fn pieces(cx: &StepContext<'_>) -> Result<Vec<Piece>> {
         let servers = cx.world.cloud.servers("").await?;
         let (pieces, _) = piece::all(cx.world, cx.settings(), &servers, &nodes(cx)?).await?;
-        Ok(pieces.into_iter().filter(|piece| !piece.missing().is_empty()).collect())
+        Ok(pieces.into_iter().filter(|piece| !piece.is_done()).collect())
     }
 
     async fn label(cx: &StepContext<'_>, piece: &Piece) -> Result<()> {
@@ -134,6 +134,7 @@ impl Label {
         match *kind {
             "server" => cx.world.cloud.update_server(&permit, *id, name, &labels).await,
             "firewall" => cx.world.cloud.label_firewall(&permit, *id, &labels).await,
+            _ if piece.goes => cx.world.cloud.keep_primary_ip(&permit, *id, name, &labels).await,
             _ => cx.world.cloud.label_primary_ip(&permit, *id, &labels).await,
         }
     }

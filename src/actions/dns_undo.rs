@@ -1,9 +1,9 @@
 //! `dns.undoable`, `dns.undo`: the names of the cluster point again where they did before an earlier run.
 
 use super::behind::Behind;
-use super::dns::{change, save, zone};
+use super::dns::{change, save, zone, BEFORE};
 use super::{access, Action, Check, Facts, Place, StepContext};
-use crate::world::{Batch, Error, NewRecord, Record, Result, Target};
+use crate::world::{Batch, Error, NewRecord, Record, Result, Target, World};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::{json, Value};
@@ -51,6 +51,16 @@ impl EarlierRecord {
 /// The records that an earlier run kept. Errors say that they are none.
 pub fn earlier_records(text: &[u8]) -> std::result::Result<Vec<EarlierRecord>, String> {
     serde_json::from_slice(text).map_err(|error| format!("it holds no records: {error}"))
+}
+
+/// The addresses that the cluster's names pointed at before this run's first change; none where it has changed nothing.
+pub async fn earlier_addresses(world: &World) -> Vec<String> {
+    let kept = world.files.read(BEFORE).await.ok().flatten().unwrap_or_default();
+    let records = earlier_records(&kept).unwrap_or_default();
+    let mut all: Vec<String> = records.into_iter().filter(EarlierRecord::is_address).map(|r| r.content).collect();
+    all.sort();
+    all.dedup();
+    all
 }
 
 /// What has to change so that the names are as they were, and that in lines for people. A name that had no address keeps what it

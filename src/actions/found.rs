@@ -198,7 +198,7 @@ impl Found {
                 host_key,
             );
         }
-        let free = self.pieces.iter().filter(|piece| !piece.labels.contains_key(MANAGED_BY));
+        let free = self.pieces.iter().filter(|piece| piece.goes || !piece.labels.contains_key(MANAGED_BY));
         let things: Vec<String> = free.map(|piece| format!("{} {}", piece.kind, piece.id)).collect();
         let records: Vec<&str> = self.marks.iter().map(|(record, _)| record.id.as_str()).collect();
         facts.with(FactKind::Adopted, things.join(", ")).with(FactKind::AdoptedRecords, records.join(" "))
@@ -210,7 +210,7 @@ impl Found {
             let same = |kind, value: &str| facts.find(kind, Some(&n.node)) == Some(value);
             same(FactKind::HostKey, &n.host_key) && same(FactKind::ServerId, &n.server.id.to_string())
         };
-        let free = self.pieces.iter().filter(|piece| !piece.labels.contains_key(MANAGED_BY));
+        let free = self.pieces.iter().filter(|piece| piece.goes || !piece.labels.contains_key(MANAGED_BY));
         self.nodes.iter().all(known)
             && free.into_iter().all(|piece| facts.accepts(piece.kind, piece.id))
             && self.marks.iter().all(|(record, _)| facts.accepts_record(&record.id))

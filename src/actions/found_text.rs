@@ -26,6 +26,11 @@ impl Found {
             lines.push(if labels.is_empty() { "labels on".to_owned() } else { format!("labels {labels} on") });
             lines.extend(pieces);
         }
+        let kept: Vec<&Piece> = self.pieces.iter().filter(|piece| piece.goes).collect();
+        if !kept.is_empty() {
+            lines.push("no longer deleted with their servers, and taken up again by a rebuild".to_owned());
+            lines.extend(kept.iter().map(|piece| format!("  {}", piece.words)));
+        }
         let mut commented: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         for (r, comment) in &self.marks {
             commented.entry(comment).or_default().push(format!("  {} {} {} (id {})", r.name, r.kind, r.content, r.id));
@@ -55,7 +60,7 @@ impl Found {
     pub fn text(&self) -> String {
         let mut lines = vec!["will be written, and nothing else:".to_owned()];
         lines.extend(self.lines().iter().map(|line| format!("  {line}")));
-        let done = |piece: &&Piece| piece.missing().is_empty();
+        let done = |piece: &&Piece| piece.is_done();
         lines.extend(self.pieces.iter().filter(done).map(|piece| format!("labelled already: {}", piece.words)));
         lines.extend(self.left.iter().map(|line| format!("left as it is: {line}")));
         lines.join("\n")

@@ -5,6 +5,7 @@
 
 mod access;
 mod action;
+mod address;
 mod adopt;
 mod apart;
 mod behind;
@@ -46,7 +47,7 @@ mod verify;
 pub use access::UNWRITTEN;
 pub use action::*;
 pub use behind::Behind;
-pub use dns_undo::{earlier_records, undone, WANTED};
+pub use dns_undo::{earlier_addresses, earlier_records, undone, WANTED};
 pub use fact::{Fact, FactKind, Facts, OWN, UNKNOWN};
 pub use found::{Found, Hindrances};
 pub use going::Going;

@@ -1,6 +1,7 @@
 //! What a cluster consists of in the cloud, and the labels that make it relight's: servers, their addresses, and the firewalls
 //! that are on them alone.
 
+use super::address;
 use crate::config::Settings;
 use crate::world::{self, Labels, Result, Server, ThingKind, World};
 
@@ -18,9 +19,15 @@ pub(super) struct Piece {
     pub labels: Labels,
     /// What it shall carry besides.
     wanted: Labels,
+    /// Whether it is an address that is to be kept, and would still go with its server.
+    pub goes: bool,
 }
 
 impl Piece {
+    /// Whether there is nothing to be written on it.
+    pub fn is_done(&self) -> bool {
+        self.missing().is_empty() && !self.goes
+    }
     /// The labels that it lacks.
     pub fn missing(&self) -> Labels {
         let lacks = |(key, value): &(&String, &String)| self.labels.get(*key) != Some(*value);
@@ -62,19 +69,23 @@ pub(super) async fn all(
             words: format!("server {name} (id {id}), {address}, as {node}"),
             labels: labels.clone(),
             wanted: of_server(cluster, node, host_key)?,
+            goes: false,
         });
     }
     let is_one = |id: i64| of.iter().any(|(_, one, _)| *one == id);
     let mut addresses = world.cloud.primary_ips().await?;
     addresses.sort_by_key(|ip| ip.id);
-    for ip in addresses.into_iter().filter(|ip| ip.assignee.is_some_and(is_one)) {
+    for ip in addresses {
+        let Some((node, ..)) = of.iter().find(|(_, one, _)| ip.assignee == Some(*one)) else { continue };
+        let kept = settings.cloud.keep_addresses;
         pieces.push(Piece {
             kind: "primary_ip",
             id: ip.id,
             words: format!("address {} (id {}), {}", ip.name, ip.id, ip.address),
             name: ip.name,
             labels: ip.labels,
-            wanted: world::adopted(cluster),
+            wanted: if kept { address::labels(cluster, node) } else { world::adopted(cluster) },
+            goes: kept && ip.auto_delete,
         });
     }
     let mut firewalls = world.cloud.things(ThingKind::Firewall, "").await?;
@@ -94,6 +105,7 @@ pub(super) async fn all(
                 words,
                 labels: firewall.labels,
                 wanted: world::adopted(cluster),
+                goes: false,
             }),
         }
     }

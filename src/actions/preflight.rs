@@ -2,9 +2,9 @@
 
 use super::manifests::manifests;
 use super::patience::patiently;
-use super::{stock, Action, Check, FactKind, Facts, Place, StepContext};
+use super::{address, stock, Action, Check, FactKind, Facts, Place, StepContext};
 use crate::config::{SecretContent, Settings};
-use crate::world::{self, Class, Error, Result, SecretFrom, SecretSource, ServerType, ThingKind};
+use crate::world::{self, Class, Error, PrimaryIp, Result, SecretFrom, SecretSource, ServerType, ThingKind};
 use async_trait::async_trait;
 use futures::future::join_all;
 use serde_json::{json, Value};
@@ -110,11 +110,13 @@ async fn cloud(cx: &StepContext<'_>, found: &mut Findings) -> Result<()> {
         }
     }
     names(cx, found).await?;
-    if let Some(count) = found.take(cloud.primary_ips().await)?.map(|all| all.len()) {
+    if let Some(addresses) = found.take(cloud.primary_ips().await)? {
         let all = found.take(cloud.servers("").await)?.unwrap_or_default();
-        let made = all.iter().filter(|s| world::of_run(&s.labels, &cx.settings().cluster, &cx.place.run.id)).count();
-        let (servers, nodes) = (all.len(), cx.settings().nodes.len().saturating_sub(made));
-        let after = count + nodes;
+        let own = |s: &&world::Server| world::of_run(&s.labels, &cx.settings().cluster, &cx.place.run.id);
+        let own: Vec<i64> = all.iter().filter(own).map(|s| s.id).collect();
+        let (servers, count) = (all.len(), addresses.len());
+        let nodes = cx.settings().nodes.len().saturating_sub(own.len());
+        let after = count + nodes.saturating_sub(kept_addresses(cx, &addresses, &own, found));
         found.warnings.push(format!(
             "the project holds {servers} servers and {count} primary IPs, with the nodes still to be made {} and {after}: its limits \
              cannot be asked for, compare them in the console",
@@ -122,6 +124,27 @@ async fn cloud(cx: &StepContext<'_>, found: &mut Findings) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+/// For how many of the nodes that are still to be made an address is kept that they take up. Where they do not, it is told: it costs.
+fn kept_addresses(cx: &StepContext<'_>, all: &[PrimaryIp], own: &[i64], found: &mut Findings) -> usize {
+    let (settings, mut taken_up) = (cx.settings(), 0);
+    for node in settings.nodes.iter().filter(|_| settings.spare.is_none()) {
+        let kept = address::of_node(all, &settings.cluster, &node.key);
+        if kept.iter().any(|ip| ip.assignee.is_some_and(|server| own.contains(&server))) {
+            continue;
+        }
+        match settings.cloud.keep_addresses {
+            true => taken_up += usize::from(!kept.is_empty()),
+            false => found.warnings.extend(kept.iter().map(|ip| {
+                format!(
+                    "address {} (id {}) was kept for {} and is not taken up, for `cloud.keep_addresses` is off: it still costs",
+                    ip.address, ip.id, node.key
+                )
+            })),
+        }
+    }
+    taken_up
 }
 
 /// Types that cannot serve, whatever their stock.

@@ -5,8 +5,8 @@ use super::rank::Part;
 use super::rollout::Until;
 use super::verify::Which;
 use super::{
-    adopt, apart, cluster_node, cost, dns, dns_undo, fence, firewall_peers, inventory, k3s, lease, manifests, node,
-    old, preflight, regain, rollout, server, stock, teardown, teardown_live, thing, token, verify, Action,
+    address, adopt, apart, cluster_node, cost, dns, dns_undo, fence, firewall_peers, inventory, k3s, lease, manifests,
+    node, old, preflight, regain, rollout, server, stock, teardown, teardown_live, thing, token, verify, Action,
 };
 use crate::config::known;
 use crate::world::ThingKind;
@@ -32,6 +32,8 @@ pub fn action(name: &str, params: &Value) -> Result<Arc<dyn Action>, String> {
         "placement_group.ensure" => Arc::new(thing::Ensure(ThingKind::PlacementGroup)),
         "server.ensure" => Arc::new(server::Ensure),
         "server.protect" => Arc::new(old::Protect),
+        "address.free" => Arc::new(address::Free),
+        "address.keep" => Arc::new(address::Keep),
         "node.ready" => Arc::new(node::Ready),
         "node.script" => Arc::new(node::RunScript { script: params.word("script", &node::SCRIPTS)? }),
         "host_key.prepare" => Arc::new(Rotation::Prepare),
@@ -81,7 +83,7 @@ pub fn action(name: &str, params: &Value) -> Result<Arc<dyn Action>, String> {
 }
 
 /// All names that [`action`] knows, for messages.
-pub const NAMES: [&str; 52] = [
+pub const NAMES: [&str; 54] = [
     "preflight.check",
     "stock.check",
     "access.regain",
@@ -97,6 +99,8 @@ pub const NAMES: [&str; 52] = [
     "placement_group.ensure",
     "server.ensure",
     "server.protect",
+    "address.free",
+    "address.keep",
     "node.ready",
     "node.script",
     "host_key.prepare",

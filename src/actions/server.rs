@@ -1,10 +1,11 @@
 //! `server.ensure`: one server, created in one call with everything it needs, so that it is never open.
 
 use super::access::{self, Vouched, IDENTITY};
+use super::address;
 use super::thing::exists_by_now;
 use super::{Action, Check, FactKind, Facts, Place, StepContext};
 use crate::config::{CloudSettings, NetworkSettings};
-use crate::world::{self, Class, Error, Result, Server, ServerSpec, ServerStatus, Target};
+use crate::world::{self, Class, Error, PrimaryIp, Result, Server, ServerSpec, ServerStatus, Target};
 use async_trait::async_trait;
 use serde_json::{json, Map, Value};
 use std::net::IpAddr;
@@ -116,11 +117,49 @@ impl Ensure {
         cx.world.cloud.delete_server(&permit, server.id).await
     }
 
-    async fn create(&self, cx: &StepContext<'_>, server_type: &str, location: &str) -> Result<()> {
-        let spec = self.spec(cx, server_type, location).await?;
+    /// With the kept address, where that is of this place.
+    async fn create(
+        &self,
+        cx: &StepContext<'_>,
+        server_type: &str,
+        location: &str,
+        kept: Option<&PrimaryIp>,
+    ) -> Result<()> {
+        let kept = kept.filter(|ip| ip.location == location);
+        let spec = ServerSpec { address: kept.map(|ip| ip.id), ..self.spec(cx, server_type, location).await? };
         let target = Target::CloudNew { kind: "server", name: spec.name.clone() };
-        let permit = cx.effects.permit(target, &format!("create it as {server_type} in {location}")).await?;
-        cx.world.cloud.create_server(&permit, &spec).await.map(|_| ())
+        let with = kept.map(|ip| format!(" with its address {}", ip.address)).unwrap_or_default();
+        let permit = cx.effects.permit(target, &format!("create it as {server_type} in {location}{with}")).await?;
+        let made = cx.world.cloud.create_server(&permit, &spec).await;
+        made.map(|_| ()).map_err(|error| if kept.is_some() { address::another_now(error) } else { error })
+    }
+
+    /// Once more where another node has just found room: stock comes and goes within a second, and a cluster that is spread over
+    /// places stays so. Whether it was made.
+    async fn made(
+        &self,
+        cx: &StepContext<'_>,
+        servers: &mut Vec<Server>,
+        (server_type, location): (&str, &String),
+        kept: Option<&PrimaryIp>,
+    ) -> Result<bool> {
+        for again in [false, true] {
+            if again {
+                *servers = Self::of_run(cx).await?.0;
+                if Self::locations(cx, servers).first() != Some(&location) {
+                    break;
+                }
+            }
+            match self.create(cx, server_type, location, kept).await {
+                Ok(()) => return Ok(true),
+                Err(error) if error.class == Class::Branch => {
+                    Self::clear_away(cx).await?;
+                    cx.effects.progress(&format!("{server_type} in {location}: {}", error.what));
+                }
+                Err(error) => return Err(exists_by_now(error)),
+            }
+        }
+        Ok(false)
     }
 
     async fn spec(&self, cx: &StepContext<'_>, server_type: &str, location: &str) -> Result<ServerSpec> {
@@ -147,6 +186,7 @@ impl Ensure {
             networks: if network == 0 { Vec::new() } else { vec![network] },
             firewalls: vec![cx.facts.id(FactKind::FirewallId, None)?],
             placement_group: Some(group),
+            address: None,
             user_data: user_data(&cx.place, &run_key, &host, expires.as_deref()),
             labels,
         })
@@ -178,7 +218,8 @@ impl Action for Ensure {
 
     fn inputs(&self, place: &Place<'_>) -> Value {
         let cloud = &place.settings.cloud;
-        json!({ "types": cloud.server_types, "locations": cloud.locations, "image": cloud.image, "user": cloud.user })
+        json!({ "types": cloud.server_types, "locations": cloud.locations, "image": cloud.image, "user": cloud.user,
+                "keep_addresses": cloud.keep_addresses })
     }
 
     fn made_from(&self, place: &Place<'_>) -> Option<Value> {
@@ -255,28 +296,18 @@ impl Action for Ensure {
             Some(_) => return Ok(()),
             None => {}
         }
+        let kept = address::free(cx).await?;
+        let home = |location: &str| kept.as_ref().is_some_and(|ip| ip.location == location);
         let mut refusals = Vec::new();
-        for server_type in &cx.settings().cloud.server_types {
-            for location in Self::locations(cx, &servers) {
-                // Once more where another node has just found room: stock comes and goes within a second, and a cluster that is
-                // spread over places stays so.
-                for again in [false, true] {
-                    if again {
-                        servers = Self::of_run(cx).await?.0;
-                        if Self::locations(cx, &servers).first() != Some(&location) {
-                            break;
-                        }
+        // Where the node's kept address is first, whatever the type: only there can it be taken up.
+        for at_home in [true, false] {
+            for server_type in &cx.settings().cloud.server_types {
+                for location in Self::locations(cx, &servers).into_iter().filter(|place| home(place) == at_home) {
+                    if self.made(cx, &mut servers, (server_type, location), kept.as_ref()).await? {
+                        return Ok(());
                     }
-                    match self.create(cx, server_type, location).await {
-                        Ok(()) => return Ok(()),
-                        Err(error) if error.class == Class::Branch => {
-                            Self::clear_away(cx).await?;
-                            cx.effects.progress(&format!("{server_type} in {location}: {}", error.what));
-                        }
-                        Err(error) => return Err(exists_by_now(error)),
-                    }
+                    refusals.push(format!("{server_type} in {location}"));
                 }
-                refusals.push(format!("{server_type} in {location}"));
             }
         }
         Err(Error::fatal(format!("sold out: {}", refusals.join(", ")))

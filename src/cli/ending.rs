@@ -1,7 +1,7 @@
 //! What stands after a run's last event: the summary, the health check's answer, and what a person has to hand over or to know.
 
 use super::exit::{Exit, Stop};
-use super::{lease, taking_down};
+use super::{addresses, lease, taking_down};
 use crate::actions::{Mode, RunId};
 use crate::config::Settings;
 use crate::engine::{Event, Reading, RunFinished, RunState};
@@ -110,9 +110,7 @@ async fn hand_over(world: &World, settings: &Settings, id: &RunId, text: &mut St
         // It made no cluster: what it changed stands above.
         return fenced(world, &settings.cluster, &servers, text).await;
     }
-    for server in new {
-        let _ = writeln!(text, "  new address   {} {}", server.name, address(server));
-    }
+    text.push_str(&addresses::lines(world, settings, &new.collect::<Vec<_>>(), &servers).await);
     let _ = writeln!(
         text,
         "  kubeconfig    all earlier ones are stale; this one works through SSH: `relight kubectl -- get nodes`"

@@ -6,6 +6,7 @@
 //! reconstruct: args -> prepare     -> card or tokens    -> what carries a run's labels -> first record
 //! ```
 
+mod addresses;
 mod adopting;
 mod args;
 mod begin;

@@ -67,7 +67,8 @@ fn time(duration: Duration) -> Value {
 }
 
 fn cloud_record(cloud: &CloudSettings) -> Value {
-    let CloudSettings { server_types, locations, image, network, authorized_keys, user, api_access } = cloud;
+    let CloudSettings { server_types, locations, image, network, authorized_keys, user, api_access, keep_addresses } =
+        cloud;
     let network = match network {
         NetworkSettings::Private { range, zone } => json!({ "private": { "range": range, "zone": zone } }),
         NetworkSettings::Public => "public".into(),
@@ -75,6 +76,7 @@ fn cloud_record(cloud: &CloudSettings) -> Value {
     json!({
         "server_types": server_types, "locations": locations, "image": image, "network": network,
         "authorized_keys": authorized_keys, "user": user, "api_access": api_access,
+        "keep_addresses": keep_addresses,
     })
 }
 

@@ -86,6 +86,9 @@ impl Settings {
         if settings.k3s.snapshots.s3.take().is_some() {
             table.push(Rehearsed { what: "uploads of etcd snapshots".to_owned(), how: Differs::Off });
         }
+        if std::mem::take(&mut settings.cloud.keep_addresses) {
+            table.push(Rehearsed { what: "keeping of addresses".to_owned(), how: Differs::Off });
+        }
         settings.manifests.inward = Some(self.rehearsal.hold_at_zero.clone());
         settings.dns.hosts = Vec::new();
         table.push(Rehearsed { what: format!("records of {}", self.dns.zone), how: Differs::Off });

@@ -58,6 +58,8 @@ pub struct CloudSettings {
     pub user: String,
     /// CIDRs that may reach 6443 directly; empty: through SSH alone.
     pub api_access: Vec<String>,
+    /// Whether the nodes' addresses outlive their servers, and are taken up again.
+    pub keep_addresses: bool,
 }
 
 /// How nodes talk to each other.

@@ -33,6 +33,7 @@ async fn aimed(world: &World, place: &Place<'_>, facts: &Facts, target: &Target)
         Target::CloudNew { kind, name } => new_thing(world, place, kind, name).await,
         Target::Cloud { kind, id } => thing(world, place, kind, *id).await,
         Target::Adopted { kind, id } => made_by_hand(world, place, facts, kind, *id).await,
+        Target::OwnAddress { id } => own_address(world, place, *id).await,
         Target::GivenUp { id } => given_up(world, place, facts, *id).await,
         Target::Node { address } | Target::Objects { address, .. } => node(world, place, *address).await,
         Target::Dns { zone, names } => dns(place, zone, names),
@@ -169,6 +170,22 @@ async fn of_accepted(world: &World, place: &Place<'_>, facts: &Facts, kind: &str
         }
     }
     Ok(!owners.is_empty())
+}
+
+/// An address without labels is this run's where it is on a server of this run, and of nobody else's.
+async fn own_address(world: &World, place: &Place<'_>, id: i64) -> Result<()> {
+    let ip = world.cloud.primary_ips().await?.into_iter().find(|ip| ip.id == id);
+    let ip = ip.ok_or_else(|| Error::transient(format!("primary_ip {id} does not exist any more; looking again")))?;
+    let server = match ip.assignee {
+        Some(server) => world.cloud.server(server).await?,
+        None => None,
+    };
+    let own =
+        server.is_some_and(|s| of_run(&s.labels, &place.settings.cluster, &place.run.id) && named(place, &s.name));
+    match place.run.mode == Mode::Live && own && !ip.labels.contains_key(MANAGED_BY) {
+        true => Ok(()),
+        false => Err(stopped(place, &format!("primary_ip {} (id {id}) is not on a server of this run", ip.name))),
+    }
 }
 
 /// A server of this very run goes only where a person gave it up, and while none of the cluster's names points at it.

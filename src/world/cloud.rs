@@ -70,7 +70,7 @@ pub fn wall_name(cluster: &str) -> String {
 }
 
 /// What a server shall be. Everything is given in the one create call, so that a node is never open.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ServerSpec {
     /// RFC 1123 host name, unique in the project.
     pub name: String,
@@ -88,6 +88,8 @@ pub struct ServerSpec {
     pub firewalls: Vec<i64>,
     /// Id of the placement group.
     pub placement_group: Option<i64>,
+    /// Id of the primary IP that it takes up; `None`: the cloud makes one, which goes with the server.
+    pub address: Option<i64>,
     /// cloud-init user data, at most 32 KiB; stored by the cloud, so it holds no long-lived secret.
     pub user_data: String,
     /// Labels.
@@ -194,6 +196,8 @@ pub struct PrimaryIp {
     pub assignee: Option<i64>,
     /// Whether it goes when its server goes.
     pub auto_delete: bool,
+    /// When it was made, since the epoch; `None` where the cloud's word for it cannot be read.
+    pub created: Option<Duration>,
 }
 
 /// A server type, with what preflight needs of it.
@@ -270,6 +274,10 @@ pub trait Cloud: Send + Sync {
     async fn primary_ips(&self) -> Result<Vec<PrimaryIp>>;
     /// Gives a primary IP exactly these labels.
     async fn label_primary_ip(&self, permit: &Permit, id: i64, labels: &Labels) -> Result<()>;
+    /// Gives a primary IP this name and exactly these labels, and lets it outlive its server.
+    async fn keep_primary_ip(&self, permit: &Permit, id: i64, name: &str, labels: &Labels) -> Result<()>;
+    /// Takes a primary IP off its server. Errors: `Refused` where the server is not off.
+    async fn unassign_primary_ip(&self, permit: &Permit, id: i64) -> Result<()>;
     /// Deletes a primary IP. Errors: `Refused` where it is still assigned.
     async fn delete_primary_ip(&self, permit: &Permit, id: i64) -> Result<()>;
 }

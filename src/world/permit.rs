@@ -28,6 +28,11 @@ pub enum Target {
         /// The cloud's id of it.
         id: i64,
     },
+    /// The address that the cloud made with a server of this very run, unlabelled as such addresses are: leave to keep it.
+    OwnAddress {
+        /// The cloud's id of it.
+        id: i64,
+    },
     /// A server of this very run that nobody can log in to any more, that never served, and that a person gave up: leave to end it.
     GivenUp {
         /// The cloud's id of it.
@@ -65,6 +70,7 @@ impl fmt::Display for Target {
             Self::CloudNew { kind, name } => write!(f, "new {} {name}", kind.replace('_', " ")),
             Self::Cloud { kind, id } => write!(f, "{} {id}", kind.replace('_', " ")),
             Self::Adopted { kind, id } => write!(f, "{} {id}, made by hand", kind.replace('_', " ")),
+            Self::OwnAddress { id } => write!(f, "primary ip {id}, of a server of this run"),
             Self::GivenUp { id } => write!(f, "server {id}, given up"),
             Self::Node { address } => write!(f, "node {address}"),
             Self::Objects { address, what } => write!(f, "{what} through {address}"),
@@ -114,7 +120,8 @@ impl Permit {
     }
     /// Refuses a call that labels something unless the permit is for it, or for taking it over.
     pub fn covers_labels(&self, kind: &'static str, id: i64) -> Result<()> {
-        if self.target == (Target::Adopted { kind, id }) {
+        let own = kind == "primary_ip" && self.target == Target::OwnAddress { id };
+        if own || self.target == (Target::Adopted { kind, id }) {
             return Ok(());
         }
         self.covers(&Target::Cloud { kind, id })

@@ -74,6 +74,7 @@ fn spec(name: &str) -> ServerSpec {
         networks: vec![],
         firewalls: vec![],
         placement_group: None,
+        address: None,
         user_data: "#cloud-config\n{}".into(),
         labels: labels("r1"),
     }
@@ -148,6 +149,7 @@ async fn live_a_whole_life(cloud: &dyn Cloud, reader: &dyn Cloud, clock: &dyn Cl
         cloud.primary_ips().await.unwrap()[0],
         relight::world::PrimaryIp { labels: labels("r3"), ..address.clone() }
     );
+    kept_and_taken_up(cloud, clock, &labels("r4")).await;
     let server = cloud.server(id).await.unwrap().unwrap();
     assert_eq!((Some(address.address), address.assignee, address.auto_delete), (server.public_ip, Some(id), true));
     assert_eq!(address.location, "nbg1");
@@ -171,6 +173,35 @@ async fn live_a_whole_life(cloud: &dyn Cloud, reader: &dyn Cloud, clock: &dyn Cl
     assert!(cloud.image_exists("ubuntu-24.04", "x86").await.unwrap());
     assert!(!cloud.image_exists("ubuntu-99.04", "arm").await.unwrap());
     assert_eq!(cloud.primary_ips().await.unwrap(), [], "they went with their servers");
+}
+
+/// An address that outlives its server: kept, taken off where the server is off, and taken up by the next.
+async fn kept_and_taken_up(cloud: &dyn Cloud, clock: &dyn Clock, of: &Labels) {
+    let first = cloud.create_server(&new("server", "demo-kept"), &spec("demo-kept")).await.unwrap().id;
+    running(cloud, clock, first).await;
+    let on = |id: i64, all: Vec<relight::world::PrimaryIp>| all.into_iter().find(|ip| ip.assignee == Some(id)).unwrap();
+    let ip = on(first, cloud.primary_ips().await.unwrap());
+    cloud.keep_primary_ip(&old("primary_ip", ip.id), ip.id, "demo-kept", of).await.unwrap();
+    let order = ServerSpec { address: Some(ip.id), ..spec("demo-taker") };
+    let taken = cloud.create_server(&new("server", "demo-taker"), &order).await.unwrap_err();
+    assert!(taken.is("primary_ip_assigned") && taken.class == Class::Refused, "{taken:?}");
+    let running_still = cloud.unassign_primary_ip(&old("primary_ip", ip.id), ip.id).await.unwrap_err();
+    assert!(running_still.is("server_not_stopped") && running_still.class == Class::Refused, "{running_still:?}");
+    cloud.power_off(&old("server", first), first).await.unwrap();
+    cloud.unassign_primary_ip(&old("primary_ip", ip.id), ip.id).await.unwrap();
+    assert_eq!(cloud.server(first).await.unwrap().unwrap().public_ip, None);
+    let elsewhere = ServerSpec { location: "fsn1".into(), ..order.clone() };
+    let elsewhere = cloud.create_server(&new("server", "demo-taker"), &elsewhere).await.unwrap_err();
+    assert!(elsewhere.is("primary_ip_datacenter_mismatch"), "{elsewhere:?}");
+    let second = cloud.create_server(&new("server", "demo-taker"), &order).await.unwrap();
+    assert_eq!(second.public_ip, Some(ip.address));
+    running(cloud, clock, second.id).await;
+    for id in [first, second.id] {
+        cloud.delete_server(&old("server", id), id).await.unwrap();
+    }
+    let kept = cloud.primary_ips().await.unwrap().into_iter().find(|one| one.id == ip.id).unwrap();
+    assert_eq!((kept.name.as_str(), &kept.labels, kept.assignee, kept.auto_delete), ("demo-kept", of, None, false));
+    cloud.delete_primary_ip(&old("primary_ip", ip.id), ip.id).await.unwrap();
 }
 
 /// The fence: a firewall whose one rule goes out to nowhere, alone on the server; and the way back.

@@ -32,6 +32,8 @@ async fn each_call(cloud: &dyn Cloud, id: i64, number: usize) -> Option<Result<(
         19 => cloud.delete_primary_ip(&old("primary_ip", id), id).await,
         20 => cloud.label_firewall(&old("firewall", id), id, &labels("r1")).await,
         21 => cloud.label_primary_ip(&old("primary_ip", id), id, &labels("r1")).await,
+        22 => cloud.keep_primary_ip(&old("primary_ip", id), id, "kept", &labels("r1")).await,
+        23 => cloud.unassign_primary_ip(&old("primary_ip", id), id).await,
         _ => return None,
     })
 }
@@ -49,7 +51,7 @@ async fn all_refused(cloud: &dyn Cloud, model: &Shared, id: i64, kind: &FaultKin
         assert!(error.is(code), "call {number}: {error:?}");
         number += 1;
     }
-    assert_eq!(number, 22);
+    assert_eq!(number, 24);
 }
 
 /// Refusals of every status that relight tells apart: of a creation, and of whatever else can be refused.

@@ -47,6 +47,12 @@ impl Cloud for Lying {
     async fn label_primary_ip(&self, permit: &Permit, id: i64, labels: &Labels) -> Result<()> {
         self.0.label_primary_ip(permit, id, labels).await
     }
+    async fn keep_primary_ip(&self, permit: &Permit, id: i64, name: &str, labels: &Labels) -> Result<()> {
+        self.0.keep_primary_ip(permit, id, name, labels).await
+    }
+    async fn unassign_primary_ip(&self, permit: &Permit, id: i64) -> Result<()> {
+        self.0.unassign_primary_ip(permit, id).await
+    }
     async fn power_off(&self, permit: &Permit, id: i64) -> Result<()> {
         self.0.power_off(permit, id).await
     }

@@ -25,6 +25,7 @@ mod happy;
 mod insists;
 mod judged;
 mod k3s_config;
+mod kept_addresses;
 mod kept_secrets;
 mod kill_anywhere;
 mod killed_again;

@@ -30,6 +30,9 @@ pub(in super::super) struct RawCloud {
     /// CIDRs that may reach the Kubernetes API (6443) directly. Default: nobody, it is reached through SSH.
     #[serde(default)]
     pub api_access: Vec<At<String>>,
+    /// Whether the nodes' public addresses are kept: they outlive their servers, and a rebuild takes them up again in the
+    /// same location. An address without a server still costs. Default: false.
+    pub keep_addresses: Option<bool>,
 }
 
 /// How the nodes talk to each other.

@@ -93,6 +93,7 @@ impl Checks {
             authorized_keys,
             user: user.value,
             api_access: plain(raw.api_access),
+            keep_addresses: raw.keep_addresses.unwrap_or(false),
         }
     }
 

@@ -108,7 +108,7 @@ impl Cloud for Hetzner {
 
     async fn create_server(&self, permit: &Permit, spec: &ServerSpec) -> Result<Server> {
         permit.covers(&Target::CloudNew { kind: "server", name: spec.name.clone() })?;
-        let reply = self.api.post("/servers", &request::server(spec)).await.map_err(Error::branch_where_sold_out)?;
+        let reply = self.api.post("/servers", &request::server(spec)?).await.map_err(Error::branch_where_sold_out)?;
         let server: ServerReply = self.api.part(&Method::POST, "/servers", &reply, "server")?;
         // Room may turn out to be missing only now: `resource_unavailable` is among the codes of actions too. Source: hcloud-go,
         // the errors of `Action`.
@@ -224,6 +224,18 @@ impl Cloud for Hetzner {
     async fn label_primary_ip(&self, permit: &Permit, id: i64, labels: &Labels) -> Result<()> {
         permit.covers_labels("primary_ip", id)?;
         self.api.put(&format!("/primary_ips/{id}"), &request::label_primary_ip(labels)).await.map(|_| ())
+    }
+
+    async fn keep_primary_ip(&self, permit: &Permit, id: i64, name: &str, labels: &Labels) -> Result<()> {
+        permit.covers_labels("primary_ip", id)?;
+        self.api.put(&format!("/primary_ips/{id}"), &request::keep_primary_ip(name, labels)).await.map(|_| ())
+    }
+
+    async fn unassign_primary_ip(&self, permit: &Permit, id: i64) -> Result<()> {
+        permit.covers(&existing("primary_ip", id))?;
+        let path = format!("/primary_ips/{id}/actions/unassign");
+        let reply = self.api.call(Method::POST, &path, &[], None).await?;
+        self.actions.settle(&self.api, &reply).await
     }
 
     async fn delete_primary_ip(&self, permit: &Permit, id: i64) -> Result<()> {

@@ -1,7 +1,7 @@
 //! Primary IPs as the API tells them.
 
 use super::reply::lenient;
-use crate::world::{Labels, PrimaryIp};
+use crate::world::{self, Labels, PrimaryIp};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -25,6 +25,8 @@ pub(super) struct PrimaryIpReply {
     assignee_id: Option<i64>,
     #[serde(default, deserialize_with = "lenient")]
     auto_delete: bool,
+    #[serde(default, deserialize_with = "lenient")]
+    created: String,
 }
 
 impl PrimaryIpReply {
@@ -39,6 +41,7 @@ impl PrimaryIpReply {
             location: place.and_then(Value::as_str).unwrap_or_default().to_owned(),
             assignee: self.assignee_id.filter(|_| self.assignee_type != "unassigned"),
             auto_delete: self.auto_delete,
+            created: world::from_rfc3339(&self.created),
         })
     }
 }
@@ -57,14 +60,16 @@ mod tests {
     fn a_primary_ip_is_read_in_both_shapes_and_an_ipv6_one_is_left_out() {
         let old = read(json!({"id": 7, "name": "a", "type": "ipv4", "ip": "192.0.2.7", "labels": {"a": "b"},
             "datacenter": {"name": "nbg1-dc3", "location": {"name": "nbg1"}}, "assignee_type": "server", "assignee_id": 5,
-            "auto_delete": true}))
+            "auto_delete": true, "created": "2026-12-01T08:00:00Z"}))
         .unwrap();
         assert_eq!((old.location.as_str(), old.address), ("nbg1", Ipv4Addr::new(192, 0, 2, 7)));
         assert_eq!((old.assignee, old.auto_delete), (Some(5), true));
+        assert_eq!(old.created.map(|at| at.as_secs()), Some(1_796_112_000));
         let free = read(json!({"id": 8, "name": "b", "ip": "192.0.2.8", "labels": null, "location": {"name": "hel1"},
             "assignee_type": "unassigned", "assignee_id": null}))
         .unwrap();
         assert_eq!((free.location.as_str(), free.assignee, free.auto_delete), ("hel1", None, false));
+        assert_eq!(free.created, None);
         assert_eq!(read(json!({"id": 9, "ip": "192.0.2.9", "assignee_type": null})).unwrap().location, "");
         assert_eq!(read(json!({"id": 10, "name": "c", "type": "ipv6", "ip": "2001:db8::/64", "assignee_id": 5})), None);
     }

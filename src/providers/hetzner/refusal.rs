@@ -73,9 +73,11 @@ fn meaning(status: StatusCode, code: &str, reads: bool) -> (Class, &'static str)
             (Class::Transient, "the project's API allowance is used up: wait, or stop what else uses it")
         }
         "deprecated_api_endpoint" => (Class::Fatal, "the API has changed: use a newer relight"),
-        "server_not_stopped" | "must_be_unassigned" | "already_in_placement_group" | "primary_ip_assigned" => {
-            (Class::Refused, "its state forbids this: look at it in the console")
-        }
+        "server_not_stopped"
+        | "must_be_unassigned"
+        | "already_in_placement_group"
+        | "primary_ip_assigned"
+        | "primary_ip_datacenter_mismatch" => (Class::Refused, "its state forbids this: look at it in the console"),
         "firewall_managed_by_label_selector" => (
             Class::Refused,
             "a label selector puts the firewall there: in the console, take off the label, or the selector",

@@ -14,10 +14,20 @@ fn unless_empty<T>(list: Vec<T>) -> Option<Vec<T>> {
 }
 
 /// The body that creates a server: everything in the one call, so that it is never open or unlabelled.
-pub(super) fn server(spec: &ServerSpec) -> models::CreateServerRequest {
+pub(super) fn server(spec: &ServerSpec) -> Result<models::CreateServerRequest> {
+    let too_great = |id: i64| Error::fatal(format!("the id {id} of a primary IP is too great for hcloud's request"));
+    let number = |id: i64| i32::try_from(id).map_err(|_| too_great(id).remedy("this is a bug in relight"));
+    let address = spec.address.map(number).transpose()?;
+    let kept = |id: i32| {
+        Box::new(models::CreateServerRequestPublicNet {
+            ipv4: Some(Some(id)),
+            ..models::CreateServerRequestPublicNet::new()
+        })
+    };
     let firewalls = spec.firewalls.iter().map(|id| models::CreateServerRequestFirewalls { firewall: *id }).collect();
-    models::CreateServerRequest {
+    Ok(models::CreateServerRequest {
         labels: Some(map(&spec.labels)),
+        public_net: address.map(kept),
         location: Some(spec.location.clone()),
         ssh_keys: unless_empty(spec.ssh_keys.iter().map(i64::to_string).collect()),
         networks: unless_empty(spec.networks.clone()),
@@ -26,7 +36,7 @@ pub(super) fn server(spec: &ServerSpec) -> models::CreateServerRequest {
         start_after_create: Some(true),
         user_data: Some(spec.user_data.clone()).filter(|text| !text.is_empty()),
         ..models::CreateServerRequest::new(spec.image.clone(), spec.name.clone(), spec.server_type.clone())
-    }
+    })
 }
 
 /// The body that gives a server another name and exactly these labels.
@@ -42,6 +52,15 @@ pub(super) fn label_firewall(labels: &Labels) -> models::ReplaceFirewallRequest 
 /// The body that gives a primary IP exactly these labels.
 pub(super) fn label_primary_ip(labels: &Labels) -> models::ReplacePrimaryIpRequest {
     models::ReplacePrimaryIpRequest { labels: Some(map(labels)), ..models::ReplacePrimaryIpRequest::new() }
+}
+
+/// The same with another name, for one that stays when its server goes.
+pub(super) fn keep_primary_ip(name: &str, labels: &Labels) -> models::ReplacePrimaryIpRequest {
+    models::ReplacePrimaryIpRequest {
+        auto_delete: Some(false),
+        name: Some(name.to_owned()),
+        ..label_primary_ip(labels)
+    }
 }
 
 /// The body that creates a thing.

@@ -43,6 +43,8 @@ pub struct ServerOrder {
     pub placement_group: Option<i64>,
     /// Whether it gets a public IPv4 address.
     pub public_ipv4: bool,
+    /// Id of the one that it takes up; `None`: one is made with it.
+    pub primary_ip: Option<i64>,
     /// Whether it is started at once.
     pub start: bool,
 }
@@ -124,11 +126,13 @@ impl Model {
         let image = image.ok_or_else(|| ApiError::invalid("image", "image not found"))?;
         self.check_server_name_free(project, &order.name, None)?;
         let keys = self.check_things(project, order)?;
+        self.check_primary_ip(project, order, &location)?;
         let held = self.project(project)?;
         if held.servers.len() >= held.limits.servers {
             return Err(ApiError::limit("server limit exceeded", "server_limit"));
         }
-        if order.public_ipv4 && held.primary_ips.len() >= held.limits.primary_ips {
+        let made = order.public_ipv4 && order.primary_ip.is_none();
+        if made && held.primary_ips.len() >= held.limits.primary_ips {
             return Err(ApiError::limit("Primary IP limit exceeded", "primary_ip_limit"));
         }
         if !server_type.sales.iter().any(|sale| sale.location == location.name) {
@@ -181,7 +185,11 @@ impl Model {
         target: &str,
     ) -> Result<CreatedServer, ApiError> {
         let id = self.next_id();
-        let public = if order.public_ipv4 { Some(self.make_primary_ip(project, id, &checked.location)?) } else { None };
+        let public = match (order.public_ipv4, order.primary_ip) {
+            (false, _) => None,
+            (true, Some(ip)) => Some(self.assign_primary_ip(project, ip, id)?),
+            (true, None) => Some(self.make_primary_ip(project, id, &checked.location)?),
+        };
         let mut private = Vec::new();
         for network in &order.networks {
             private.push(self.private_address(project, *network)?);

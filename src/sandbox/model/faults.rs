@@ -74,7 +74,7 @@ impl FaultKind {
 pub struct Matcher {
     /// The operation; a `*` at its end stands for any rest. `cloud.server.{create,get,update,delete,poweroff,poweron,protect}`,
     /// `cloud.servers.list`, `cloud.{ssh_key,network,firewall,placement_group}.{create,get,update,delete}` and `...s.list`,
-    /// `cloud.primary_ips.list`, `cloud.primary_ip.{get,delete}`,
+    /// `cloud.primary_ips.list`, `cloud.primary_ip.{get,update,unassign,delete}`,
     /// `cloud.firewall.{set_rules,attach,detach}`, `cloud.action.get`, `cloud.offer.list`; `dns.{verify,zones.list,ssl.get}`,
     /// `dns.records.list`, `dns.batch`; `node.{connect,host_key}`, `node.<script>.<verb>`, `node.http`, `edge.get`, `release.get`; `kube.{read,write}`.
     pub op: String,

@@ -1,8 +1,9 @@
 //! Public addresses of the modelled cloud, as resources of their own.
 
+use super::actions::{Begin, Effect};
 use super::cloud::{Note, Op};
-use super::{Answer, ApiError, Caller, Filter, Model, Selector};
-use crate::world::Labels;
+use super::{Answer, ApiError, Caller, CloudAction, Filter, Location, Model, PublicAddress, Selector, ServerOrder};
+use crate::world::{Labels, ServerStatus};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -67,7 +68,7 @@ impl Model {
     ) -> Answer<PrimaryIp> {
         let (op, target) = ("cloud.primary_ip.update", format!("primary_ip {id}"));
         let act = |model: &mut Self, project: usize, note: &mut Note| {
-            (note.id, note.labels) = (Some(id), model.find_primary_ip(project, id)?.labels.clone());
+            (note.id, note.labels) = (Some(id), model.labels_of_address(project, id)?);
             let held = model.project_mut(project)?;
             if held.primary_ips.values().any(|ip| ip.id != id && Some(ip.name.as_str()) == name) {
                 return Err(ApiError::taken("name", "name is already used"));
@@ -83,6 +84,70 @@ impl Model {
             Ok(ip.clone())
         };
         self.cloud(now, caller, &Op::write(op, &target), act)
+    }
+    /// Whose an address is: by its own labels, or, where it has none, by those of the server that it came with.
+    fn labels_of_address(&self, project: usize, id: i64) -> Result<Labels, ApiError> {
+        let ip = self.find_primary_ip(project, id)?;
+        let server = ip.server.and_then(|server| self.find_server(project, server).ok());
+        Ok(match server.filter(|_| ip.labels.is_empty()) {
+            Some(server) => server.labels.clone(),
+            None => ip.labels.clone(),
+        })
+    }
+    /// Takes a primary IP off its server. 422 `server_not_stopped` unless that is off. Source: Hetzner Cloud API, "Unassign a
+    /// Primary IP from a resource"; the status was seen live in August 2026.
+    pub fn unassign_primary_ip(&mut self, now: Duration, caller: &Caller, id: i64) -> Answer<CloudAction> {
+        let (op, target) = ("cloud.primary_ip.unassign", format!("primary_ip {id}"));
+        let act = |model: &mut Self, project: usize, note: &mut Note| {
+            (note.id, note.labels) = (Some(id), model.labels_of_address(project, id)?);
+            let none = || ApiError::new(422, "primary_ip_not_assigned", "the primary IP is not assigned");
+            let server = model.find_primary_ip(project, id)?.server.ok_or_else(none)?;
+            if model.find_server(project, server)?.status != ServerStatus::Off {
+                return Err(ApiError::new(
+                    422,
+                    "server_not_stopped",
+                    "the server is running, but needs to be powered off",
+                ));
+            }
+            model.check_not_busy(project, server)?;
+            if let Some(ip) = model.project_mut(project)?.primary_ips.get_mut(&id) {
+                ip.server = None;
+            }
+            model.find_server_mut(project, server)?.public = None;
+            if let Some(machine) = model.machines.get_mut(&server) {
+                machine.public = None;
+            }
+            let resources = vec![("server".to_owned(), server), ("primary_ip".to_owned(), id)];
+            let (lasts, effect) = (model.latency.action, Effect::Nothing);
+            let command = "unassign_primary_ip";
+            model.begin(project, Begin { command, op, target: &target, resources, lasts, effect })
+        };
+        self.cloud(now, caller, &Op::write(op, &target), act)
+    }
+    /// Whether an order may take up the primary IP that it names. Source: Hetzner Cloud API, "Create a Server", its error codes.
+    pub(super) fn check_primary_ip(&self, project: usize, order: &ServerOrder, at: &Location) -> Result<(), ApiError> {
+        let Some(id) = order.primary_ip else { return Ok(()) };
+        let ip = self.find_primary_ip(project, id)?;
+        if ip.server.is_some() {
+            return Err(ApiError::new(422, "primary_ip_assigned", "the primary IP is already assigned to a server"));
+        }
+        if ip.location != at.name {
+            let what = "the primary IP is in a different datacenter";
+            return Err(ApiError::new(422, "primary_ip_datacenter_mismatch", what));
+        }
+        Ok(())
+    }
+    /// Puts a primary IP that was looked at onto a server that is being made.
+    pub(super) fn assign_primary_ip(
+        &mut self,
+        project: usize,
+        id: i64,
+        server: i64,
+    ) -> Result<PublicAddress, ApiError> {
+        let ip = self.project_mut(project)?.primary_ips.get_mut(&id);
+        let ip = ip.ok_or_else(|| ApiError::not_found("primary_ip", id))?;
+        ip.server = Some(server);
+        Ok(PublicAddress { primary_ip: id, address: ip.address })
     }
     /// Deletes a primary IP. 422 `must_be_unassigned` for one that is on a server. Source: Hetzner Cloud API, "Delete a Primary
     /// IP": since May 2026 it has to be unassigned first.

@@ -36,7 +36,12 @@ impl Model {
     }
     fn peer_rules_naming_strangers(&self) -> Vec<(String, Ipv4Addr)> {
         let mut found = Vec::new();
-        let held = |project: usize, peer: Ipv4Addr| self.machines.values().any(|m| m.project == project && m.is(peer));
+        let kept = |project: usize, peer: Ipv4Addr| {
+            self.projects.get(project).is_some_and(|p| p.primary_ips.values().any(|ip| ip.address == peer))
+        };
+        let held = |project: usize, peer: Ipv4Addr| {
+            kept(project, peer) || self.machines.values().any(|m| m.project == project && m.is(peer))
+        };
         for machine in self.machines.values().filter(|m| m.on_since.is_some()) {
             let server = self.projects.get(machine.project).and_then(|p| p.servers.get(&machine.server));
             if server.is_none_or(|s| s.status == ServerStatus::Deleting) {

@@ -4,6 +4,9 @@
     reduce.py hetzner    <openapi.json> > hetzner.json      # https://docs.hetzner.cloud/cloud.spec.json
     reduce.py cloudflare <openapi.json> > cloudflare.json   # github.com/cloudflare/api-schemas, DNS and zones
 
+For Hetzner one operation, which relight came to use later, is written by hand from the crate that is generated from the description
+(added.json): `/primary_ips/{id}/actions/unassign`.
+
 The input for Cloudflare (its public description of August 2024, trimmed) lacks three operations that relight uses. They are written
 by hand from the official Python client 5.9.0, which Cloudflare generates from its description, and are NOT official text:
 `dns_records/batch`, with the `relight_` components, is in the input already; `/accounts/{account_id}/tokens/verify` and
@@ -25,7 +28,7 @@ PATHS = {
         "/actions", "/actions/{id}", "/ssh_keys", "/ssh_keys/{id}", "/networks", "/networks/{id}", "/firewalls",
         "/firewalls/{id}", "/firewalls/{id}/actions/set_rules", "/firewalls/{id}/actions/apply_to_resources",
         "/firewalls/{id}/actions/remove_from_resources", "/placement_groups", "/placement_groups/{id}", "/primary_ips",
-        "/primary_ips/{id}",
+        "/primary_ips/{id}", "/primary_ips/{id}/actions/unassign",
         "/server_types", "/server_types/{id}", "/locations", "/locations/{id}", "/images", "/images/{id}", "/pricing",
     ],
     "cloudflare": [

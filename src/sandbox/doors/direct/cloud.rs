@@ -60,6 +60,7 @@ fn primary_ip(from: model::PrimaryIp) -> PrimaryIp {
         location: from.location,
         assignee: from.server,
         auto_delete: from.auto_delete,
+        created: Some(Duration::from_secs(from.created.as_secs())),
     }
 }
 
@@ -88,6 +89,7 @@ fn order(spec: &ServerSpec) -> ServerOrder {
         firewalls: spec.firewalls.clone(),
         placement_group: spec.placement_group,
         public_ipv4: true,
+        primary_ip: spec.address,
         start: true,
     }
 }
@@ -285,6 +287,19 @@ impl Cloud for DirectCloud {
             model.update_primary_ip(now, caller, id, None, Some(labels), None)
         };
         self.change(permit, permit.target(), &format!("label primary IP {id}"), act).await.map(|_| ())
+    }
+    async fn keep_primary_ip(&self, permit: &Permit, id: i64, name: &str, labels: &Labels) -> Result<()> {
+        permit.covers_labels("primary_ip", id)?;
+        let act = |model: &mut Model, now, caller: &Caller| {
+            model.update_primary_ip(now, caller, id, Some(name), Some(labels), Some(false))
+        };
+        self.change(permit, permit.target(), &format!("keep primary IP {id}"), act).await.map(|_| ())
+    }
+    async fn unassign_primary_ip(&self, permit: &Permit, id: i64) -> Result<()> {
+        let what = format!("unassign primary IP {id}");
+        let act = |model: &mut Model, now, caller: &Caller| model.unassign_primary_ip(now, caller, id);
+        let action = self.change(permit, &Target::Cloud { kind: "primary_ip", id }, &what, act).await?;
+        self.ended(&what, action).await
     }
     async fn delete_primary_ip(&self, permit: &Permit, id: i64) -> Result<()> {
         let what = format!("delete primary IP {id}");

@@ -85,7 +85,16 @@ pub(super) fn classed(what: &str, mutating: bool, failure: Failure, retry_after:
     let class = match (error.status, error.code.as_str()) {
         (_, "resource_unavailable" | "placement_error") => Class::Branch,
         (429, _) | (_, "locked" | "conflict" | "resource_in_use" | "81044" | "81057" | "81058") => Class::Transient,
-        (409 | 423, _) | (_, "81053" | "must_be_unassigned" | "firewall_managed_by_label_selector") => Class::Refused,
+        (409 | 423, _)
+        | (
+            _,
+            "81053"
+            | "must_be_unassigned"
+            | "firewall_managed_by_label_selector"
+            | "server_not_stopped"
+            | "primary_ip_assigned"
+            | "primary_ip_datacenter_mismatch",
+        ) => Class::Refused,
         (status, _) if status >= 500 => unsure,
         _ => Class::Fatal,
     };

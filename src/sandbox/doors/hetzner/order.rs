@@ -45,6 +45,7 @@ struct OnFirewall {
 #[derive(Deserialize)]
 struct PublicNet {
     enable_ipv4: Option<bool>,
+    ipv4: Option<i64>,
 }
 
 /// `POST /servers`.
@@ -66,6 +67,7 @@ pub(super) struct ServerBody {
 
 impl From<ServerBody> for ServerOrder {
     fn from(body: ServerBody) -> Self {
+        let (enabled, primary_ip) = body.public_net.map(|net| (net.enable_ipv4, net.ipv4)).unwrap_or_default();
         Self {
             name: body.name,
             server_type: body.server_type.text(),
@@ -77,7 +79,8 @@ impl From<ServerBody> for ServerOrder {
             networks: body.networks.unwrap_or_default(),
             firewalls: body.firewalls.unwrap_or_default().into_iter().map(|f| f.firewall).collect(),
             placement_group: body.placement_group,
-            public_ipv4: body.public_net.and_then(|net| net.enable_ipv4).unwrap_or(true),
+            public_ipv4: enabled.unwrap_or(true),
+            primary_ip,
             start: body.start_after_create.unwrap_or(true),
         }
     }
