@@ -6,13 +6,14 @@ use relight::actions::{Action, Check, Facts, Mode, Place, RunId, StepContext};
 use relight::engine::Event;
 use relight::playbook::{Binding, Source};
 use relight::sandbox::doors::direct::Tripwire;
-use relight::sandbox::model::{lock, Model, Start};
+use relight::sandbox::model::{lock, Caller, Filter, Model, Start};
 use relight::world::{label_value, Labels, Result, Target, CLUSTER, MANAGED_BY, RUN};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Deletes the address of this name, whosever it is.
-struct Drop(String);
+/// Deletes the address of this name, whosever it is; or keeps it, as if it had come with a server of this run.
+struct Drop(String, bool);
 
 #[async_trait]
 impl Action for Drop {
@@ -28,6 +29,11 @@ impl Action for Drop {
     }
     async fn apply(&self, cx: &StepContext<'_>) -> Result<()> {
         for ip in cx.world.cloud.primary_ips().await?.into_iter().filter(|ip| ip.name == self.0) {
+            if self.1 {
+                let permit = cx.effects.permit(Target::OwnAddress { id: ip.id }, "keep it").await?;
+                cx.world.cloud.keep_primary_ip(&permit, ip.id, "mine", &Labels::new()).await?;
+                continue;
+            }
             let permit = cx.effects.permit(Target::Cloud { kind: "primary_ip", id: ip.id }, "delete it").await?;
             cx.world.cloud.delete_primary_ip(&permit, ip.id).await?;
         }
@@ -40,6 +46,10 @@ const OF_THE_RUN: &str = "honeydue-r-abcdefghijkl-address";
 
 /// Whether a run of this mode may delete the address, with what was told.
 fn deletes(name: &str, mode: Mode) -> (bool, String) {
+    does(name, mode, false)
+}
+
+fn does(name: &str, mode: Mode, keeps: bool) -> (bool, String) {
     let settings = settings();
     let mut model = Model::empty_world(&settings, &Start::default());
     let label = |key: &str, value: &str| (key.to_owned(), label_value(value));
@@ -49,13 +59,15 @@ fn deletes(name: &str, mode: Mode) -> (bool, String) {
     for (name, labels) in [("foreign", Labels::new()), ("cluster", cluster), (OF_THE_RUN, of_the_run)] {
         model.place_primary_ip("live", name, "nbg1", labels).unwrap();
     }
+    let with_a_server = with_servers(&mut model);
+    let name = with_a_server.get(name).map_or(name, String::as_str);
     let mut life = Life::around(model, settings);
     life.id = RunId { mode, ..life.id };
     let text =
         format!("playbook: drop\nfor: total-loss\nsummary: x\nsteps:\n  - id: drop\n    do: {{ {name}: {{}} }}\n");
     let nodes = life.settings.nodes.clone();
     let source = Source::embedded();
-    let actions = |name: &str, _: &Value| Ok(Arc::new(Drop(name.to_owned())) as Arc<dyn Action>);
+    let actions = |name: &str, _: &Value| Ok(Arc::new(Drop(name.to_owned(), keeps)) as Arc<dyn Action>);
     let default_deadline = life.settings.timeouts.step;
     let binding = Binding { nodes: &nodes, default_deadline, mode, actions: &actions, source: &source };
     life.plan = relight::playbook::load(&text, "drop.yaml", &binding).unwrap_or_else(|problems| panic!("{problems:?}"));
@@ -65,9 +77,38 @@ fn deletes(name: &str, mode: Mode) -> (bool, String) {
         _ => None,
     });
     let told: String = errors.collect();
-    let deleted = lock(&life.sandbox.model).ledger.count("cloud.primary_ip.delete") > 0;
+    let op = if keeps { "cloud.primary_ip.update" } else { "cloud.primary_ip.delete" };
+    let deleted = lock(&life.sandbox.model).ledger.count(op) > 0;
     assert_eq!(deleted, end.outcome() == "succeeded", "{end:?} {told}");
     (deleted, told)
+}
+
+/// Servers of others, and of an earlier run; the name of each one's address.
+fn with_servers(model: &mut Model) -> BTreeMap<&'static str, String> {
+    let label = |key: &str, value: &str| (key.to_owned(), label_value(value));
+    let of_a_run = |run: &str| [label(MANAGED_BY, "relight"), label(CLUSTER, "honeydue"), label(RUN, run)].into();
+    let mut names = BTreeMap::new();
+    for (name, labels) in [
+        ("on-nobodys", Labels::new()),
+        ("on-an-earlier-runs", of_a_run("bcdefghijklm")),
+        ("on-ours", of_a_run("abcdefghijkl")),
+    ] {
+        let address = model.place_foreign("live", name, labels).unwrap();
+        let (now, who) = (model.now(), Caller::token(Start::default().cloud_token));
+        let all = model.primary_ips(now, &who, &Filter::default()).result.unwrap();
+        names.insert(name, all.into_iter().find(|ip| ip.address == address).unwrap().name);
+    }
+    names
+}
+
+#[test]
+fn an_address_is_kept_only_from_a_server_of_this_very_run() {
+    for name in ["foreign", "cluster", "on-nobodys", "on-an-earlier-runs"] {
+        let (kept, told) = does(name, Mode::Live, true);
+        assert!(!kept && told.contains("the guard stopped"), "{name}: {told}");
+    }
+    assert!(!does("on-ours", Mode::Rehearsal, true).0, "a rehearsal keeps none");
+    assert!(does("on-ours", Mode::Live, true).0);
 }
 
 #[test]

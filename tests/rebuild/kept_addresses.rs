@@ -290,6 +290,43 @@ fn a_lost_reply_of_any_of_these_calls_does_no_harm() {
     }
 }
 
+const GONE: FaultKind = FaultKind::ServerError { status: 503, applied: false };
+
+#[test]
+fn what_fails_once_of_these_steps_is_tried_again() {
+    let retried = |life: &Life, name: &str| {
+        let events = life.events();
+        events.iter().any(|(_, e)| matches!(e, Event::StepRetry { step, .. } if step.starts_with(name)))
+    };
+    let fails = |life: &Life, op: &str| {
+        lock(&life.sandbox.model).faults.plan(Fault::once(Matcher::op(op), GONE));
+    };
+    let life = keeping();
+    fails(&life, "cloud.primary_ip.update");
+    succeeds(&life);
+    assert!(retried(&life, "address-keep["));
+    let first = of_nodes(&life);
+    let life = another(&life, Ends::Off);
+    fails(&life, "cloud.primary_ip.unassign");
+    succeeds(&life);
+    assert!(retried(&life, "address-free["));
+    assert_eq!(of_nodes(&life), first);
+}
+
+#[test]
+fn an_address_that_cannot_be_freed_or_kept_holds_up_no_rebuild_and_is_a_warning() {
+    let life = again(Ends::Off);
+    for op in ["cloud.primary_ip.unassign", "cloud.primary_ip.update"] {
+        let (on, times) = (Matcher::op(op), Times::Always);
+        lock(&life.sandbox.model).faults.plan(Fault { on, kind: GONE, times });
+    }
+    let end = life.process(&Tripwire::new());
+    let End::Finished(end) = end else { panic!("{end:?}") };
+    assert_eq!((end.outcome.as_str(), end.warnings), ("succeeded", 6), "{:#?}", told(&life));
+    assert_eq!(life.broken_promises(), Vec::<String>::new());
+    assert_eq!(of_nodes(&life).len(), 3);
+}
+
 #[test]
 fn an_adopted_clusters_addresses_are_kept_and_taken_up_too() {
     let mut settings = settings();
