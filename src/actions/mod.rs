@@ -11,6 +11,7 @@ mod cluster_node;
 mod cost;
 mod dns;
 mod dns_undo;
+mod drift;
 mod fact;
 mod fence;
 mod firewall_peers;
