@@ -247,15 +247,23 @@ mod tests {
         drift(&manifest(), &live)
     }
 
+    /// Takes a path out, and what is empty without it, as structured-merge-diff does.
+    fn take(set: &mut Value, path: &[&str]) {
+        let map = set.as_object_mut().unwrap();
+        let (first, rest) = path.split_first().unwrap();
+        let inner = map.get_mut(*first).unwrap_or_else(|| panic!("no {first}"));
+        if !rest.is_empty() {
+            take(inner, rest);
+        }
+        if rest.is_empty() || inner == &json!({}) {
+            map.remove(*first);
+        }
+    }
+
     /// The entry with one path taken out; and another manager's entry with that path alone.
     fn taken(path: &[&str]) -> (Value, Value) {
-        let (last, above) = path.split_last().unwrap();
         let (mut own, mut theirs) = (fields(), json!({}));
-        let mut here = &mut own;
-        for element in above {
-            here = here.get_mut(element).unwrap_or_else(|| panic!("no {element}"));
-        }
-        here.as_object_mut().unwrap().remove(*last).unwrap_or_else(|| panic!("no {last}"));
+        take(&mut own, path);
         path.iter().rev().for_each(|element| theirs = json!({ *element: theirs.take() }));
         *path.iter().fold(&mut theirs, |at, element| at.get_mut(element).unwrap()) = json!({});
         (own, theirs)
@@ -284,7 +292,7 @@ mod tests {
             (image, ".spec.template.spec.containers[name=\"api\"].image"),
             (value, ".spec.template.spec.containers[name=\"api\"].env[name=\"B\"].value"),
             (selected, ".spec.template.spec.nodeSelector"),
-            (vec!["f:metadata", "f:labels", "f:app.kubernetes.io/name"], ".metadata.labels.app.kubernetes.io/name"),
+            (vec!["f:metadata", "f:labels", "f:app.kubernetes.io/name"], ".metadata.labels"),
         ] {
             let (own, theirs) = taken(&path);
             let entries = [entry("relight", "Apply", &own), entry("kubectl", "Update", &theirs)];
