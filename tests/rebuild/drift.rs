@@ -1,12 +1,15 @@
 //! What somebody changed in the cluster of an object that relight applied is found by the next look, named and never written over.
 
 use crate::life::Life;
+use async_trait::async_trait;
 use relight::engine::Event;
 use relight::sandbox::doors::direct::Tripwire;
 use relight::sandbox::model::Loss;
 use relight::sandbox::objects::{Answer, Asked};
+use relight::world::{ApiAt, Cluster, Kind, Permit, Result, Scope, World};
 use serde_json::{json, Value};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// The application serves and its names are about to be pointed at it.
 const SERVING: &str = "before change DNS";
@@ -135,4 +138,61 @@ fn an_undisturbed_rebuild_applies_each_object_once_and_notes_nothing_on_it() {
         assert_eq!(text.contains("relight/applied"), kind != "Node", "{kind}");
         assert!(!text.contains("relight/unlisted"), "{text}");
     }
+}
+
+/// An API server that does not list `spec.replicas` as relight's.
+struct Forgetful(Arc<dyn Cluster>);
+
+fn forgotten(mut object: Value) -> Value {
+    let entries = object.pointer_mut("/metadata/managedFields").and_then(Value::as_array_mut);
+    for entry in entries.into_iter().flatten().filter(|e| e["manager"] == "relight") {
+        if let Some(spec) = entry.pointer_mut("/fieldsV1/f:spec").and_then(Value::as_object_mut) {
+            spec.remove("f:replicas");
+        }
+    }
+    object
+}
+
+#[async_trait]
+impl Cluster for Forgetful {
+    async fn ready(&self, at: &ApiAt) -> Result<()> {
+        self.0.ready(at).await
+    }
+    async fn get(&self, at: &ApiAt, kind: &Kind, namespace: Option<&str>, name: &str) -> Result<Option<Value>> {
+        Ok(self.0.get(at, kind, namespace, name).await?.map(forgotten))
+    }
+    async fn list(&self, at: &ApiAt, kind: &Kind, scope: &Scope) -> Result<Vec<Value>> {
+        Ok(self.0.list(at, kind, scope).await?.into_iter().map(forgotten).collect())
+    }
+    async fn apply(&self, permit: &Permit, at: &ApiAt, object: &Value, force: bool) -> Result<Value> {
+        self.0.apply(permit, at, object, force).await.map(forgotten)
+    }
+    async fn merge(&self, p: &Permit, at: &ApiAt, k: &Kind, ns: Option<&str>, name: &str, v: &Value) -> Result<Value> {
+        self.0.merge(p, at, k, ns, name, v).await
+    }
+    async fn delete(&self, p: &Permit, at: &ApiAt, k: &Kind, ns: Option<&str>, name: &str) -> Result<()> {
+        self.0.delete(p, at, k, ns, name).await
+    }
+    async fn log_tail(&self, at: &ApiAt, ns: &str, pod: &str, container: &str, previous: bool) -> Result<String> {
+        self.0.log_tail(at, ns, pod, container, previous).await
+    }
+}
+
+#[test]
+fn an_api_server_that_does_not_list_what_was_applied_is_no_reason_to_apply_it_for_ever() {
+    let mut life = Life::lost(Loss::Gone);
+    life.between = Arc::new(|world: World| World { cluster: Arc::new(Forgetful(world.cluster.clone())), ..world });
+    let wire = Tripwire::new();
+    assert_eq!(life.process(&wire).outcome(), "succeeded", "{}", failures(&life, 0));
+    assert_eq!(life.broken_promises(), Vec::<String>::new());
+    let api =
+        |wire: &Tripwire| wire.points().iter().filter(|p| *p == "before kube apply Deployment honeydue/api").count();
+    assert_eq!(api(&wire), 2, "it is applied, and noted once");
+    assert_eq!(
+        deployment(&life, "api")["metadata"]["annotations"]["relight/unlisted"],
+        ".spec.replicas was taken away"
+    );
+    let again = Tripwire::new();
+    assert_eq!(life.process(&again).outcome(), "succeeded");
+    assert_eq!(api(&again), 0);
 }
