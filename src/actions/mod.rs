@@ -13,6 +13,7 @@ mod cluster_node;
 mod cost;
 mod dns;
 mod dns_undo;
+mod drift;
 mod fact;
 mod fence;
 mod firewall_peers;
