@@ -46,7 +46,7 @@ fn changes(life: &Life) -> Vec<(Duration, String)> {
 type Change = fn(&mut Life);
 
 fn other_schedule(life: &mut Life) {
-    life.settings.k3s.snapshots.schedule = "0 3 * * *".to_owned();
+    "0 3 * * *".clone_into(&mut life.settings.k3s.snapshots.schedule);
 }
 
 fn rotated(life: &mut Life) {
