@@ -14,6 +14,14 @@ use std::collections::BTreeMap;
 /// Source: K3s' install script (GITHUB_URL, `sha256sum-amd64.txt`).
 const RELEASES: &str = "https://github.com/k3s-io/k3s/releases/download";
 
+/// How `k3s.sh install` ends where K3s runs and all that differs takes a restart.
+const TAKES_A_RESTART: i32 = 12;
+/// Its words where more differs.
+const NOT_UNDER_IT: &str = "is not changed under it";
+/// What a person does then.
+const TAKE_BACK: &str = "take the change of `k3s` in relight.yaml (or of relight's version, or of the secret) back, then \
+     `relight resume`: the run can finish with what K3s was started with, and a running cluster be changed by hand after it";
+
 /// Fetches the digest of the pinned release's binary once, so that all nodes run the same.
 pub(super) struct ReleaseDigest;
 
@@ -104,13 +112,13 @@ pub(super) enum OnNode {
 
 impl OnNode {
     /// The node that this one joins by the plan; the first one joins nobody.
-    fn joins(cx: &StepContext<'_>) -> Result<Option<String>> {
+    fn joins(cx: &StepContext<'_>, node: &str) -> Result<Option<String>> {
         let first = access::first(cx)?;
-        Ok((cx.node()?.key != first).then(|| first.to_owned()))
+        Ok((node != first).then(|| first.to_owned()))
     }
 
-    async fn config(cx: &StepContext<'_>, token: &str, joins: Option<&str>) -> Result<Value> {
-        let (settings, node) = (cx.settings(), &cx.node()?.key);
+    async fn config(cx: &StepContext<'_>, node: &str, token: &str, joins: Option<&str>) -> Result<Value> {
+        let settings = cx.settings();
         // Its own addresses alone: others' may change while it runs, and K3s serves theirs all the same (`tls-san-security`
         // lets every server node's through).
         let mut san = vec![
@@ -161,11 +169,11 @@ impl OnNode {
         Ok(config)
     }
 
-    async fn input(cx: &StepContext<'_>, joins: Option<&str>) -> Result<BTreeMap<String, Secret>> {
+    async fn input(cx: &StepContext<'_>, node: &str, joins: Option<&str>) -> Result<BTreeMap<String, Secret>> {
         let missing =
             || Error::fatal("the cluster's token is missing from the run's secrets").remedy("start a new run");
         let token = access::kept(cx, K3S_TOKEN).await?.ok_or_else(missing)?;
-        let config = Self::config(cx, token.expose_str().unwrap_or_default(), joins).await?;
+        let config = Self::config(cx, node, token.expose_str().unwrap_or_default(), joins).await?;
         let k3s = &cx.settings().k3s;
         let traefik = k3s.traefik.as_ref().map(|file| file.text.clone()).unwrap_or_default();
         let role = if joins.is_none() { "first" } else { "join" };
@@ -181,21 +189,51 @@ impl OnNode {
         Ok(pairs.into_iter().map(|(key, value)| (key.to_owned(), Secret::new(value))).collect())
     }
 
-    async fn look(cx: &StepContext<'_>, joins: Option<&str>) -> Result<Ended> {
-        let host = access::host(cx, &cx.node()?.key).await?;
-        let script = access::script(cx, "k3s.sh", "check", Self::input(cx, joins).await?)?;
+    async fn look(cx: &StepContext<'_>, node: &str, joins: Option<&str>) -> Result<Ended> {
+        let host = access::host(cx, node).await?;
+        let script = access::script(cx, "k3s.sh", "check", Self::input(cx, node, joins).await?)?;
         well("k3s.sh", "check", cx.world.shell.look(&host, &script).await?)
     }
 
     /// What is on the node, and whom it joins. Where an etcd datastore is on its disk, that is settled and nothing changes it.
     async fn found(cx: &StepContext<'_>) -> Result<(Ended, Option<String>)> {
-        let joins = Self::joins(cx)?;
-        let ended = Self::look(cx, joins.as_deref()).await?;
-        let anew = joins.is_none() && members::replaced(cx, &cx.node()?.key) && ended.value("datastore") == Some("no");
+        let node = &cx.node()?.key;
+        let joins = Self::joins(cx, node)?;
+        let ended = Self::look(cx, node, joins.as_deref()).await?;
+        let anew = joins.is_none() && members::replaced(cx, node) && ended.value("datastore") == Some("no");
         match if anew { members::living(cx).await? } else { None } {
             None => Ok((ended, joins)),
-            Some(other) => Ok((Self::look(cx, Some(&other)).await?, Some(other))),
+            Some(other) => Ok((Self::look(cx, node, Some(&other)).await?, Some(other))),
         }
+    }
+
+    async fn run(cx: &StepContext<'_>, verb: &str, joins: Option<&str>) -> Result<Ended> {
+        let node = &cx.node()?.key;
+        let host = access::host(cx, node).await?;
+        let script = access::script(cx, "k3s.sh", verb, Self::input(cx, node, joins).await?)?;
+        let permit = cx.effects.permit(Target::Node { address: host.address }, &format!("k3s.sh {verb}")).await?;
+        cx.world.shell.run(&permit, &host, &script).await
+    }
+
+    /// Restarts go through the nodes in their order: each earlier one that is of a cluster is as configured and ready again, so
+    /// that etcd keeps its majority. Later ones are not asked: they may wait for this one themselves.
+    async fn is_its_turn(cx: &StepContext<'_>) -> Result<()> {
+        let this = &cx.node()?.key;
+        let known = |node: &&String| {
+            [FactKind::HostKey, FactKind::PeerAddress].iter().all(|kind| cx.facts.find(*kind, Some(node)).is_some())
+        };
+        let nodes = cx.settings().nodes.iter().map(|n| &n.key);
+        for earlier in nodes.take_while(|node| *node != this).filter(known) {
+            let unsure = |e: Error| Error::transient(format!("whether K3s on {earlier} is well: {}", e.what));
+            let ended = Self::look(cx, earlier, Self::joins(cx, earlier)?.as_deref()).await.map_err(unsure)?;
+            let is = |key: &str, value: &str| ended.value(key) == Some(value);
+            if is("datastore", "yes") && !(is("state", "running") && is("ready", "yes")) {
+                return Err(Error::transient(format!(
+                    "K3s is restarted on one node after the other; {earlier} is not ready"
+                )));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -244,12 +282,11 @@ impl Action for OnNode {
         })
     }
     async fn apply(&self, cx: &StepContext<'_>) -> Result<()> {
-        let host = access::host(cx, &cx.node()?.key).await?;
         let verb = match self {
             Self::Install => "install",
             Self::Start => "start",
         };
-        let mut joins = Self::joins(cx)?;
+        let mut joins = Self::joins(cx, &cx.node()?.key)?;
         if members::replaced(cx, &cx.node()?.key) {
             let (ended, other) = Self::found(cx).await?;
             joins = other;
@@ -257,9 +294,16 @@ impl Action for OnNode {
                 members::forget(cx, other).await?;
             }
         }
-        let script = access::script(cx, "k3s.sh", verb, Self::input(cx, joins.as_deref()).await?)?;
-        let permit = cx.effects.permit(Target::Node { address: host.address }, &format!("k3s.sh {verb}")).await?;
-        well("k3s.sh", verb, cx.world.shell.run(&permit, &host, &script).await?).map(|_| ())
+        let ended = Self::run(cx, verb, joins.as_deref()).await?;
+        let unchanged = |error: Error| match error.what.contains(NOT_UNDER_IT) {
+            true => error.remedy(TAKE_BACK),
+            false => error,
+        };
+        if ended.exit != TAKES_A_RESTART {
+            return well("k3s.sh", verb, ended).map(|_| ()).map_err(unchanged);
+        }
+        Self::is_its_turn(cx).await?;
+        well("k3s.sh", "change", Self::run(cx, "change", joins.as_deref()).await?).map(|_| ()).map_err(unchanged)
     }
 }
 

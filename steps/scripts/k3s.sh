@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# k3s.sh check|install|start: puts a pinned K3s release on the node, the way K3s' own installer leaves it: binary, links,
+# k3s.sh check|install|start|change: puts a pinned K3s release on the node, the way K3s' own installer leaves it: binary, links,
 # unit, kill and uninstall scripts. Unlike it, all configuration is in config.yaml, a download is checked before it is in
 # place, and a second run changes nothing. (K3s' installer deletes the unit before it writes it anew.)
 #
@@ -176,7 +176,20 @@ LIST
 digest() { sha256sum | cut -d' ' -f1; }
 binary_digest() { if [ -f "$BIN/k3s" ]; then digest <"$BIN/k3s"; fi; }
 
-# The first thing that is not as wanted, in words; nothing where all is.
+# The keys of config.yaml that are not as wanted, a line each. Never a value: some are secrets.
+differing_keys() {
+    config_text | python3 -c '
+import json, sys
+wanted = json.load(sys.stdin)
+try:
+    with open(sys.argv[1]) as file: there = dict(json.load(file))
+except (OSError, TypeError, ValueError):
+    there = {}
+for key in sorted({*wanted, *there}):
+    if (key in wanted) != (key in there) or wanted.get(key) != there.get(key): print(key)' "$CONFIG"
+}
+
+# difference [BUT]: the first thing that is not as wanted, in words; nothing where all is. The content of BUT is not looked at.
 difference() {
     local path mode text
     [ -n "$(interface)" ] || { echo "no interface has the address node-ip"; return; }
@@ -184,9 +197,26 @@ difference() {
     while read -r path mode text; do
         [ -f "$path" ] || { echo "$path is missing"; return; }
         [ "$(stat -c '%a %u' "$path")" = "$mode 0" ] || { echo "$path has other permissions than $mode root"; return; }
-        [ "$(digest <"$path")" = "$("$text" | digest)" ] || { echo "$path has another content"; return; }
+        [ "$path" = "${1:-}" ] || [ "$(digest <"$path")" = "$("$text" | digest)" ] || {
+            echo "$path has another content$([ "$path" != "$CONFIG" ] || differing_keys | paste -sd, | sed 's/,/, /g; s/^./ in &/')"
+            return
+        }
     done < <(files)
     [ -n "${TRAEFIK:-}" ] || [ ! -e "$TRAEFIK_FILE" ] || echo "$TRAEFIK_FILE is there and should not"
+}
+
+# Whether all that differs is what K3s reads anew at each start, of which nothing in the cluster and no other node depends.
+# Unlike these, networks, encryption and what is disabled must be the same on all servers (k3s pkg/cluster/cluster.go and
+# docs.k3s.io, "Critical configuration values"), and the token encrypts the datastore.
+only_reread() {
+    local key
+    [ -z "$(difference "$CONFIG")" ] || return 1
+    while read -r key; do
+        case $key in
+        etcd-s3 | etcd-s3-* | etcd-snapshot-* | kubelet-arg | tls-san) ;;
+        *) return 1 ;;
+        esac
+    done < <(differing_keys)
 }
 
 property() { systemctl show -p "$1" --value k3s.service; }
@@ -277,7 +307,11 @@ install_k3s() {
     if [ -z "$(difference)" ]; then return; fi
     case $(service_state) in
     running | starting)
-        [ ! -d "$WAL" ] || refuse "K3s is running here and differs ($(difference)): an upgrade or a wipe is a step of its own"
+        if [ -d "$WAL" ]; then
+            only_reread || refuse "K3s is running here, and what differs is not changed under it: $(difference)"
+            say "K3s is running here, and what differs takes a restart ('change'): $(difference)"
+            exit 12
+        fi
         # It only asks to join: nothing is lost with it.
         systemctl stop k3s.service
         ;;
@@ -299,6 +333,17 @@ install_k3s() {
     systemctl daemon-reload
 }
 
+# What K3s reads anew, and one restart. Its pods go on; this node's API and etcd are away until it is ready again: who calls sees to
+# it that the other nodes are well. Stopped first: one that runs has always read what is in place.
+change_k3s() {
+    [ -n "$(difference)" ] || return 0
+    only_reread || refuse "more differs than a restart can change: $(difference)"
+    rm -f /etc/rancher/k3s/.relight.*
+    trap 'systemctl start --no-block k3s.service' EXIT
+    systemctl stop k3s.service
+    config_text | write "$CONFIG" 600
+}
+
 # Without waiting: K3s tells systemd that it is ready only when its API is, which for a joiner may be never.
 start_k3s() {
     local gone
@@ -313,14 +358,14 @@ start_k3s() {
 verb=${1:-}
 case $verb in
 check) read_input ;;
-install | start)
+install | start | change)
     read_input
     exec 9>"$LOCK"
     flock -w 30 9 || { say "another k3s.sh is at work"; exit 11; }
     "${verb}_k3s" 9>&-
     ;;
 *)
-    say "unknown verb '$verb'; it knows check, install, start"
+    say "unknown verb '$verb'; it knows check, install, start, change"
     exit 2
     ;;
 esac

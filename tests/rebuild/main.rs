@@ -25,6 +25,7 @@ mod guarded_labels;
 mod happy;
 mod insists;
 mod judged;
+mod k3s_changed;
 mod k3s_config;
 mod kept_addresses;
 mod kept_secrets;

@@ -20,6 +20,7 @@ mod foreign;
 mod hand_made;
 mod inventory;
 mod k3s;
+mod k3s_change;
 mod latency;
 mod ledger;
 mod machine;

@@ -69,7 +69,7 @@ fn regain(machine: &Machine, job: &Job) -> Ended {
 
 /// What `k3s.sh` wants on this machine. Where an etcd datastore is on the disk, K3s ignores whom to join and whether to start a
 /// cluster, and so does the script. Source: docs.k3s.io, "High Availability Embedded etcd".
-fn wanted_here(machine: &Machine, job: &Job) -> Result<Installed, String> {
+pub(super) fn wanted_here(machine: &Machine, job: &Job) -> Result<Installed, String> {
     let mut wanted = wanted_k3s(job)?;
     let kept = machine.k3s.installed.as_ref().filter(|_| machine.k3s.cluster.is_some());
     if let (Some(is), Some(config)) = (kept, wanted.config.as_object_mut()) {
@@ -88,10 +88,10 @@ fn k3s_state(machine: &Machine, job: &Job, quorum: bool) -> Ended {
     let k3s = &machine.k3s;
     let installed = k3s.installed.as_ref();
     let wanted = wanted_here(machine, job);
-    let differs = matches!((installed, &wanted), (Some(is), Ok(wanted)) if is != wanted);
-    let state = if differs { "differs" } else { k3s.word() };
+    let differs = installed.zip(wanted.as_ref().ok()).and_then(|(is, wanted)| is.difference(wanted));
+    let state = if differs.is_some() { "differs" } else { k3s.word() };
     let why = match &k3s.phase {
-        _ if differs => "what is installed is not what is wanted",
+        _ if differs.is_some() => differs.as_deref().unwrap_or_default(),
         Phase::Starting(why) | Phase::Failed(why) => why.as_str(),
         _ => "",
     };
@@ -151,6 +151,7 @@ impl Model {
                 Ok(_) => self.k3s_told(server, job),
             },
             ("k3s.sh", "install") => self.k3s_install(server, job),
+            ("k3s.sh", "change") => self.k3s_change(server, job),
             ("k3s.sh", "start") => match wanted_here(machine, job) {
                 Err(why) => ended(10, &why),
                 Ok(wanted) if machine.k3s.installed.as_ref() != Some(&wanted) => {
@@ -280,7 +281,7 @@ impl Model {
         self.look_for_strangers("node.peers.sh.apply", &named);
         state
     }
-    fn k3s_told(&self, server: i64, job: &Job) -> Ended {
+    pub(super) fn k3s_told(&self, server: i64, job: &Job) -> Ended {
         let Some(machine) = self.machines.get(&server) else { return ended(1, "no such machine") };
         let quorum = machine.k3s.cluster.as_ref().is_some_and(|uid| self.has_quorum(uid));
         k3s_state(machine, job, quorum)
@@ -300,9 +301,15 @@ impl Model {
         }
         let Some(machine) = self.machines.get_mut(&server) else { return ended(1, "no such machine") };
         let at_work = matches!(machine.k3s.phase, Phase::Running | Phase::Starting(_));
-        if at_work && machine.k3s.installed.as_ref() != Some(&wanted) {
+        let is = machine.k3s.installed.as_ref();
+        if let Some((is, what)) = is.filter(|_| at_work).and_then(|is| Some((is, is.difference(&wanted)?))) {
+            if machine.k3s.cluster.is_some() && !is.only_reread(&wanted) {
+                let why = format!("k3s.sh: K3s is running here, and what differs is not changed under it: {what}");
+                return ended(10, &why);
+            }
             if machine.k3s.cluster.is_some() {
-                return ended(10, "k3s.sh: K3s is running here and differs: an upgrade or a wipe is a step of its own");
+                let why = format!("k3s.sh: K3s is running here, and what differs takes a restart ('change'): {what}");
+                return ended(12, &why);
             }
             // It only asks to join: nothing is lost with it.
             machine.k3s.stop();

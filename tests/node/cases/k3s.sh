@@ -91,6 +91,8 @@ case_k3s() {
     is "k3s: a datastore is seen" "$(value state)/$(value datastore)" differs/yes
     run k3s.sh install
     is "k3s: and the configuration is not changed under a running K3s that has one" "$RC" 10
+    ok "k3s: and what differs is named" grep -qF 'not changed under it: /etc/rancher/k3s/config.yaml has another content in note' <<<"$ERR"
+    case_k3s_change
     k3s_input "" "" "other "
     joins_instead
     is "k3s: whom to join is settled where there is a datastore" "$(k3s_state)" running
@@ -123,6 +125,43 @@ case_k3s() {
     spec A
     run harden.sh check
     is "k3s: its kill script took nothing of the firewall" "$RC/$(value state)" 0/as-specified
+}
+
+# What K3s reads anew at each start is changed by one restart. Called with a datastore, and another `note` in place.
+case_k3s_change() {
+    local before
+    with_snapshots() {
+        local sha
+        sha=$(sha256sum "$ROOT/opt/relight/k3s-stand-in" | cut -d' ' -f1)
+        input VERSION v1.34.6+k3s1 SHA256 "$sha" URL file:///opt/relight/k3s-stand-in ROLE first SPEC s \
+            CONFIG_JSON "{\"cluster-init\":true,\"token\":\"$TOKEN\",\"node-ip\":\"$IP\",\"note\":\"${2:-other }it's\",\"etcd-s3-secret-key\":\"$1\",\"etcd-snapshot-retention\":7}" \
+            TRAEFIK "$(printf 'kind: HelmChartConfig\nspec: {valuesContent: "a"}')"
+    }
+    started() { root 'systemctl show -p ExecMainPID --value k3s'; }
+    before=$(started)
+    with_snapshots canary-of-the-key
+    run k3s.sh check
+    is "k3s: other snapshots differ, by name and not by value" "$(value state)/$(value why)" \
+        "differs//etc/rancher/k3s/config.yaml has another content in etcd-s3-secret-key, etcd-snapshot-retention"
+    run k3s.sh install
+    is "k3s: an install says that they take a restart" "$RC" 12
+    no "k3s: and no value of a secret" grep canary-of-the-key <<<"$ERR"
+    is "k3s: and restarts nothing" "$(started)" "$before"
+    run k3s.sh change
+    is "k3s: a change is made" "$RC" 0
+    ok "k3s: and K3s runs again" within 20 becomes running
+    no "k3s: by one restart" test "$(started)" = "$before"
+    ok "k3s: with the new configuration" root 'grep -q canary-of-the-key /etc/rancher/k3s/config.yaml'
+    before=$(started)
+    run k3s.sh change
+    is "k3s: a second change changes nothing" "$RC/$(started)" "0/$before"
+    with_snapshots canary-of-the-key "another "
+    run k3s.sh change
+    is "k3s: what a restart cannot change is refused" "$RC/$(started)" "10/$before"
+    # As it was, for what comes next.
+    k3s_input "" "" "other "
+    run k3s.sh change
+    ok "k3s: and taken back" within 20 becomes running
 }
 
 # The gateway as etcd serves it: TLS, and only to a client with K3s' certificate.
