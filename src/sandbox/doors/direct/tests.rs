@@ -46,6 +46,7 @@ pub(super) fn spec(name: &str) -> ServerSpec {
         networks: vec![],
         firewalls: vec![],
         placement_group: None,
+        address: None,
         user_data: format!("#cloud-config\n{user}"),
         labels: [(RUN.to_owned(), "run1".to_owned()), (STEP.to_owned(), format!("server.{name}"))].into(),
     }
