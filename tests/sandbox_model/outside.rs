@@ -24,6 +24,7 @@ pub fn settings() -> Settings {
             authorized_keys: vec![],
             user: "deploy".into(),
             api_access: vec![],
+            keep_addresses: false,
         },
         nodes: vec![node("a"), node("b"), node("c")],
         k3s: K3sSettings {
