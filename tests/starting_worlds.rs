@@ -165,15 +165,8 @@ async fn a_hand_made_cluster_serves_behind_the_network_doors() {
     let edge = OnlyEdge { address: served.edge, authority };
     let visitor = Visitor::new(Addresses::sandbox(), Some(edge), &timeouts).unwrap();
     let servers = cloud.servers("").await.unwrap();
-    // The doors of nodes that have just come open a moment later.
-    let mut seen = Vec::new();
-    for _ in 0..50 {
-        seen = health(&visitor, &settings, &servers).await;
-        if seen.iter().all(|status| *status == 200) {
-            break;
-        }
-        clock.sleep(Duration::from_millis(100)).await;
-    }
+    served.doors_open().await;
+    let seen = health(&visitor, &settings, &servers).await;
     assert_eq!(seen, [200; 8]);
     assert!(served.admin().is_some(), "its API is there for kubectl");
     served.break_into("total-loss").unwrap();

@@ -1,6 +1,7 @@
 //! `dns.point`: the names of the cluster point at a node, and at nothing that is not ours.
 
 use super::dns_undo::EarlierRecord;
+use super::living;
 use super::node::node_name;
 use super::{access, Action, Check, FactKind, Facts, Place, StepContext};
 use crate::config::Settings;
@@ -9,12 +10,10 @@ use async_trait::async_trait;
 use serde_json::{json, Value};
 use std::collections::BTreeSet;
 use std::fmt::Write;
+use std::net::IpAddr;
 
 /// Where the records as they were before the run's first change are kept, for an undo.
 pub(super) const BEFORE: &str = "dns-before.json";
-
-/// The code of the error by which a step's node is lost.
-const LOST: &str = "node_lost";
 
 /// Puts the step's node into every name. Records of addresses that are not this run's nodes are changed in place, or removed
 /// in the same transaction; so a name is never empty and never points at a stranger.
@@ -33,20 +32,14 @@ impl Point {
         let dns = &cx.settings().dns;
         let zone = zone(cx).await?;
         let earlier = cx.world.dns.records(&zone, &dns.hosts).await?;
-        let this = cx.facts.address(FactKind::NodeAddress, &cx.node()?.key)?.to_string();
-        let living = living(cx).await?;
-        // Known from a look that may be minutes old, where Cloudflare did not answer. What is nobody's now is somebody's soon.
+        let this = cx.facts.address(FactKind::NodeAddress, &cx.node()?.key)?;
+        let living = living::addresses(cx).await?;
         if !living.contains(&this) {
-            let node = node_name(&cx.place);
-            return Err(Error::transient(format!(
-                "{node} is lost: no server of this run has the address {this} any more"
-            ))
-            .remedy("`relight resume` makes the server again")
-            .code(LOST));
+            return Err(living::lost(&node_name(&cx.place), this));
         }
         let mut batch = Batch::default();
         for host in &dns.hosts {
-            let wanted = Self::wanted(cx, host, &this);
+            let wanted = Self::wanted(cx, host, &this.to_string());
             Self::host(&mut batch, &earlier, &wanted, &living);
         }
         let mut names = dns.hosts.clone();
@@ -65,7 +58,7 @@ impl Point {
         }
     }
 
-    fn host(batch: &mut Batch, earlier: &[Record], wanted: &NewRecord, living: &BTreeSet<String>) {
+    fn host(batch: &mut Batch, earlier: &[Record], wanted: &NewRecord, living: &BTreeSet<IpAddr>) {
         let address = |r: &&Record| r.name == wanted.name && matches!(r.kind.as_str(), "A" | "AAAA");
         let mut stale: Vec<&Record> = Vec::new();
         let mut here = false;
@@ -75,7 +68,7 @@ impl Point {
                     batch.patches.push((record.id.clone(), wanted.clone()));
                 }
                 here = true;
-            } else if record.kind != "A" || !living.contains(&record.content) {
+            } else if record.kind != "A" || !lives(living, &record.content) {
                 stale.push(record);
             }
         }
@@ -131,22 +124,20 @@ pub(super) async fn change(permit: &Permit, cx: &StepContext<'_>, zone: &Zone, b
     }
 }
 
-/// The addresses of this run's servers.
-async fn living(cx: &StepContext<'_>) -> Result<BTreeSet<String>> {
-    let of_run = crate::world::selector(&cx.settings().cluster, Some(&cx.place.run.id));
-    let servers = cx.world.cloud.servers(&of_run).await?;
-    Ok(servers.iter().filter_map(|s| s.public_ip.map(|ip| ip.to_string())).collect())
+/// Whether the content of an A record is among these.
+fn lives(living: &BTreeSet<IpAddr>, content: &str) -> bool {
+    content.parse().is_ok_and(|address: IpAddr| living.contains(&address))
 }
 
 /// The exact records wanted, so that a person can make them by hand when Cloudflare's API is down. Where the cloud answers, of
 /// servers that are still there.
 async fn by_hand(cx: &StepContext<'_>) -> String {
-    let (dns, living) = (&cx.settings().dns, living(cx).await.ok());
+    let (dns, living) = (&cx.settings().dns, living::addresses(cx).await.ok());
     let mut text = String::from("records wanted:");
     for host in &dns.hosts {
         for node in &cx.settings().nodes {
             let address = cx.facts.find(FactKind::NodeAddress, Some(&node.key));
-            let lost = |address: &str| living.as_ref().is_some_and(|living| !living.contains(address));
+            let lost = |address: &str| living.as_ref().is_some_and(|living| !lives(living, address));
             if let Some(address) = address.filter(|address| !lost(address)) {
                 let _ = write!(text, " {host} A {address} {};", if dns.proxied { "proxied" } else { "not proxied" });
             }
@@ -156,7 +147,7 @@ async fn by_hand(cx: &StepContext<'_>) -> String {
 }
 
 async fn with_records(cx: &StepContext<'_>, error: Error) -> Error {
-    match error.is(LOST) {
+    match error.is(living::LOST) {
         true => error,
         false => Error { what: format!("{}; {}", error.what, by_hand(cx).await), ..error },
     }

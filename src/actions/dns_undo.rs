@@ -1,12 +1,12 @@
 //! `dns.undoable`, `dns.undo`: the names of the cluster point again where they did before an earlier run.
 
+use super::behind::Behind;
 use super::dns::{change, save, zone, BEFORE};
 use super::{access, Action, Check, Facts, Place, StepContext};
-use crate::world::{Batch, Error, NewRecord, Record, Result, ServerStatus, Target, World};
+use crate::world::{Batch, Error, NewRecord, Record, Result, Target, World};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::{json, Value};
-use std::collections::BTreeMap;
 
 /// Where the records that are wanted back lie in the run's files: a copy of the earlier run's `dns-before.json`.
 pub const WANTED: &str = "dns-wanted.json";
@@ -30,7 +30,10 @@ impl EarlierRecord {
         // Cloudflare says `""` of a comment that was taken away, and `null` of one that never was.
         Self { kind, name, content, proxied, ttl, comment: comment.filter(|text| !text.is_empty()) }
     }
-    fn is_address(&self) -> bool {
+    pub(super) fn content(&self) -> &str {
+        &self.content
+    }
+    pub(super) fn is_address(&self) -> bool {
         matches!(self.kind.as_str(), "A" | "AAAA")
     }
     fn wanted(&self) -> NewRecord {
@@ -105,36 +108,30 @@ fn is_address(record: &Record) -> bool {
     matches!(record.kind.as_str(), "A" | "AAAA")
 }
 
-/// What the project holds, by address: a server in words, and whether it is on.
-type Held = BTreeMap<String, (String, bool)>;
-
-/// That some of the addresses are whoever's by now; `None` where the project holds all of them.
-fn lost(earlier: &[EarlierRecord], held: &Held) -> Option<String> {
-    let addresses = earlier.iter().filter(|r| r.is_address());
-    let lost: Vec<&str> = addresses.filter(|r| !held.contains_key(&r.content)).map(|r| &*r.content).collect();
-    (!lost.is_empty()).then(|| {
-        format!(
-            "the project no longer holds {}: whoever holds it now would get the traffic; point the names at servers of \
-             yours by hand, or leave them",
-            lost.join(", ")
-        )
-    })
-}
-
-/// Every address that the names shall have again is still this project's: seen before anything is touched.
+/// Every address that the names shall have again is still this project's, and somebody answers there or a person knows: seen
+/// before anything is touched.
 pub(super) struct Undoable;
 
 #[async_trait]
 impl Action for Undoable {
     fn describe(&self, _place: &Place<'_>) -> String {
-        "make sure that the project still holds the addresses of before".to_owned()
+        "make sure that the project still holds the addresses of before, and that servers run there".to_owned()
     }
     fn inputs(&self, place: &Place<'_>) -> Value {
         json!({ "zone": place.settings.dns.zone, "hosts": place.settings.dns.hosts })
     }
     async fn check(&self, cx: &StepContext<'_>) -> Result<Check> {
-        let lost = lost(&Undo::earlier(cx).await?, &Undo::held(cx).await?);
-        Ok(lost.map_or(Check::Done(Facts::none()), Check::Refused))
+        let earlier = Undo::earlier(cx).await?;
+        let behind = Behind::look(cx.world, &cx.settings().cluster, &earlier).await?;
+        if let Some(lost) = behind.lost() {
+            // Nobody's yes makes it the project's again.
+            return Err(Error::refused(lost).remedy("mend what it names, then `relight resume`"));
+        }
+        let (batch, _) = undone(&cx.world.dns.records(&zone(cx).await?, &cx.settings().dns.hosts).await?, &earlier);
+        Ok(match behind.against().filter(|_| !batch.is_empty()) {
+            None => Check::Done(Facts::none()),
+            Some(text) => Check::Against(text, Facts::none()),
+        })
     }
     async fn apply(&self, _cx: &StepContext<'_>) -> Result<()> {
         Ok(())
@@ -150,21 +147,6 @@ impl Undo {
         let text = access::kept(cx, WANTED).await?.ok_or_else(none)?;
         earlier_records(text.expose()).map_err(|why| Error::fatal(format!("{WANTED}: {why}")))
     }
-    async fn held(cx: &StepContext<'_>) -> Result<Held> {
-        let mut held = Held::new();
-        for address in cx.world.cloud.primary_ips().await? {
-            held.insert(address.address.to_string(), (format!("address {} of no server", address.name), false));
-        }
-        for server in cx.world.cloud.servers("").await? {
-            if let Some(ip) = server.public_ip {
-                held.insert(
-                    ip.to_string(),
-                    (format!("server {}", server.name), server.status == ServerStatus::Running),
-                );
-            }
-        }
-        Ok(held)
-    }
 }
 
 #[async_trait]
@@ -176,15 +158,14 @@ impl Action for Undo {
         json!({ "zone": place.settings.dns.zone, "hosts": place.settings.dns.hosts })
     }
     async fn check(&self, cx: &StepContext<'_>) -> Result<Check> {
-        let (earlier, held) = (Self::earlier(cx).await?, Self::held(cx).await?);
-        if let Some(lost) = lost(&earlier, &held) {
+        let earlier = Self::earlier(cx).await?;
+        let behind = Behind::look(cx.world, &cx.settings().cluster, &earlier).await?;
+        if let Some(lost) = behind.lost() {
             return Ok(Check::Refused(lost));
         }
         let (batch, lines) = undone(&cx.world.dns.records(&zone(cx).await?, &cx.settings().dns.hosts).await?, &earlier);
-        for record in earlier.iter().filter(|r| r.is_address()) {
-            if let Some((words, false)) = held.get(&record.content) {
-                cx.effects.note(&format!("{} is {words}, which does not run", record.content));
-            }
+        if let Some(silent) = behind.silent() {
+            cx.effects.note(&silent);
         }
         Ok(match batch.is_empty() {
             true => Check::Done(Facts::none()),

@@ -1,5 +1,6 @@
 //! `firewall.peers`: where nodes talk over public addresses, the cloud firewall lets each of them in, and nobody else.
 
+use super::living;
 use super::thing::{base_rules, PEER};
 use super::{Action, Check, FactKind, Facts, Place, StepContext};
 use crate::config::NetworkSettings;
@@ -14,15 +15,12 @@ const PORTS: [(&str, &str); 4] = [("tcp", "6443"), ("tcp", "2379-2380"), ("tcp",
 /// Sets the firewall's rules to the base and the peers.
 pub(super) struct Peers;
 
-fn wanted(cx: &StepContext<'_>) -> Result<Vec<FirewallRule>> {
+async fn wanted(cx: &StepContext<'_>) -> Result<Vec<FirewallRule>> {
     let mut rules = base_rules(&cx.place);
     if matches!(cx.settings().cloud.network, NetworkSettings::Private { .. }) {
         return Ok(rules);
     }
-    let mut addresses = Vec::new();
-    for node in &cx.settings().nodes {
-        addresses.push(format!("{}/32", cx.facts.address(FactKind::PeerAddress, &node.key)?));
-    }
+    let mut addresses: Vec<String> = living::peers(cx).await?.iter().map(|address| format!("{address}/32")).collect();
     addresses.sort();
     rules.extend(PORTS.iter().map(|(protocol, port)| FirewallRule {
         direction: "in".to_owned(),
@@ -57,7 +55,7 @@ impl Action for Peers {
         let Some(ThingSpec::Firewall(mut existing)) = firewall.map(|f| f.spec) else {
             return Err(Error::transient(format!("firewall {id} is not listed")));
         };
-        let mut wanted = wanted(cx)?;
+        let mut wanted = wanted(cx).await?;
         existing.sort();
         wanted.sort();
         Ok(match existing == wanted {
@@ -67,7 +65,8 @@ impl Action for Peers {
     }
     async fn apply(&self, cx: &StepContext<'_>) -> Result<()> {
         let id = cx.facts.id(FactKind::FirewallId, None)?;
+        let wanted = wanted(cx).await?;
         let permit = cx.effects.permit(Target::Cloud { kind: "firewall", id }, "set base and peers' rules").await?;
-        cx.world.cloud.set_firewall_rules(&permit, id, &wanted(cx)?).await
+        cx.world.cloud.set_firewall_rules(&permit, id, &wanted).await
     }
 }

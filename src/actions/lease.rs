@@ -38,8 +38,9 @@ fn anothers(cx: &StepContext<'_>, lease: &Lease) -> String {
     let (cluster, name) = (&cx.settings().cluster, lease.name());
     format!(
         "another run is changing cluster {cluster}, or was stopped half-way: {} holds its lease. Where it was begun, `relight resume \
-         {name}` finishes it and gives the lease back. If that machine is gone, or that run shall not go on, break its lease by \
-         typing {name}: this run takes it, and that one can do nothing more",
+         {name}` finishes it and gives the lease back. If that machine is gone, `relight reconstruct --run {name}` here goes on with \
+         a rebuild. If that run shall not go on, break its lease by typing {name}: this run takes it, and that one can do nothing \
+         more",
         lease.words(cx.world.clock.now())
     )
 }

@@ -1,5 +1,6 @@
 //! `manifests.apply` and `secrets.apply`: objects by server-side apply, in dependency order, concurrent inside a rank.
 
+use super::drift::drift;
 use super::rank::{self, Part};
 use super::{access, Action, Check, FactKind, Facts, Place, StepContext};
 use crate::config::{Manifest, SecretContent, SecretSettings};
@@ -16,6 +17,11 @@ use std::time::Duration;
 const AT_ONCE: usize = 16;
 /// The annotation that says which version of an object relight applied last.
 const APPLIED: &str = "relight/applied";
+/// The annotation of an object whose API server does not list all that was applied as relight's: such an object is judged by
+/// [`APPLIED`] alone. Its value is what is not listed.
+const UNLISTED: &str = "relight/unlisted";
+/// How many objects that somebody changed are named.
+const NAMED: usize = 3;
 /// Pause between looks at a definition that is being established.
 const ESTABLISH: Duration = Duration::from_millis(300);
 
@@ -34,13 +40,16 @@ fn digest(object: &Value) -> String {
     world::label_digest(&world::sha256_hex(object.to_string().as_bytes()))
 }
 
-/// The object as it is sent: with its digest.
-fn marked(object: &Value) -> Value {
+/// The object as it is sent: with its digest, and what its API server is known not to list.
+fn marked(object: &Value, unlisted: Option<&str>) -> Value {
     let digest = digest(object);
     let mut object = object.clone();
     if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
         let annotations = metadata.entry("annotations").or_insert_with(|| json!({}));
         annotations[APPLIED] = json!(digest);
+        if let Some(unlisted) = unlisted {
+            annotations[UNLISTED] = json!(unlisted);
+        }
     }
     object
 }
@@ -69,18 +78,29 @@ impl There {
     pub(super) fn object(&self, manifest: &Manifest) -> Option<&Value> {
         self.0.get(&key(rank::kind(&manifest.object), &manifest.object))
     }
-    /// Whether the manifest's object is there as relight last applied it.
-    pub(super) fn holds(&self, manifest: &Manifest) -> bool {
-        let annotations = self.object(manifest).and_then(|o| o.pointer("/metadata/annotations"));
-        let applied = annotations.and_then(|a| a.get(APPLIED)).and_then(Value::as_str);
-        applied.is_some_and(|applied| applied == digest(&manifest.object))
+    /// What keeps the manifest's object from being as relight last applied it; empty words where it is simply not there, or of
+    /// another manifest.
+    pub(super) fn lacks(&self, manifest: &Manifest) -> Option<String> {
+        let Some(object) = self.object(manifest) else { return Some(String::new()) };
+        let annotation = |name: &str| object.pointer("/metadata/annotations")?.get(name)?.as_str();
+        if annotation(APPLIED) != Some(&digest(&manifest.object)) {
+            return Some(String::new());
+        }
+        match annotation(UNLISTED) {
+            Some(_) => None,
+            None => drift(&manifest.object, object),
+        }
     }
 }
 
-/// The objects that are not there as relight last applied them.
-async fn missing<'a>(cx: &StepContext<'_>, at: &ApiAt, objects: &[&'a Manifest]) -> Result<Vec<&'a Manifest>> {
+/// The objects that are not there as relight last applied them, each with what it lacks.
+async fn missing<'a>(
+    cx: &StepContext<'_>,
+    at: &ApiAt,
+    objects: &[&'a Manifest],
+) -> Result<Vec<(&'a Manifest, String)>> {
     let there = There::of(cx, at, objects).await?;
-    Ok(objects.iter().filter(|m| !there.holds(m)).copied().collect())
+    Ok(objects.iter().filter_map(|m| Some((*m, there.lacks(m)?))).collect())
 }
 
 /// Applies objects rank by rank. Definitions are waited for before their objects follow.
@@ -114,12 +134,35 @@ pub(super) async fn apply(cx: &StepContext<'_>, at: &ApiAt, objects: &[&Manifest
 }
 
 async fn one(cx: &StepContext<'_>, at: &ApiAt, permit: &Permit, manifest: &Manifest) -> Result<()> {
-    let object = marked(&manifest.object);
-    let applied = cx.world.cluster.apply(permit, at, &object, false).await;
-    applied.map(|_| ()).map_err(|error| {
-        let place = format!("{}:{}", manifest.file.display(), manifest.line);
-        Error { what: format!("{} ({place}): {}", rank::title(&manifest.object), error.what), ..error }
-    })
+    let place = format!("{}:{}", manifest.file.display(), manifest.line);
+    let told = |error: Error| {
+        let remedy = match error.is("FieldManagerConflict") {
+            true => conflict_remedy(manifest),
+            false => error.remedy,
+        };
+        Error { what: format!("{} ({place}): {}", rank::title(&manifest.object), error.what), remedy, ..error }
+    };
+    let stored = cx.world.cluster.apply(permit, at, &marked(&manifest.object, None), false).await.map_err(told)?;
+    let Some(unlisted) = drift(&manifest.object, &stored) else { return Ok(()) };
+    // Nobody else had a turn: this server keeps such a field under another name. It is told so that no later look takes it for
+    // somebody's change.
+    let target = Target::Objects { address: at.host.address, what: rank::title(&manifest.object) };
+    let permit = cx.effects.permit(target, "note on 1 object what its API server does not list").await?;
+    let noted = marked(&manifest.object, Some(&unlisted));
+    cx.world.cluster.apply(&permit, at, &noted, false).await.map(|_| ()).map_err(told)
+}
+
+/// How a person settles a field that both the manifest and somebody else set.
+fn conflict_remedy(manifest: &Manifest) -> String {
+    let keep =
+        "take the field out of the manifest to leave it to the other manager, or set it back to the manifest's value";
+    match manifest.line {
+        0 => "set the Secret's value back, or delete the Secret with kubectl, then `relight resume`".to_owned(),
+        _ => format!(
+            "{keep} with kubectl (`kubectl apply --server-side --force-conflicts --field-manager=relight -f {}` does), then `relight resume`",
+            manifest.file.display()
+        ),
+    }
 }
 
 async fn established(cx: &StepContext<'_>, at: &ApiAt, name: &str) -> Result<()> {
@@ -170,14 +213,19 @@ impl Action for Apply {
         let at = access::api(cx, access::first(cx)?).await?;
         let objects = self.objects(&cx.place)?;
         let missing = missing(cx, &at, &objects).await?;
-        apply(cx, &at, &missing).await
+        apply(cx, &at, &missing.iter().map(|(m, _)| *m).collect::<Vec<_>>()).await
     }
 }
 
 async fn look(cx: &StepContext<'_>, at: &ApiAt, objects: &[&Manifest]) -> Result<Check> {
     match missing(cx, at, objects).await {
         Ok(missing) if missing.is_empty() => Ok(Check::Done(Facts::none())),
-        Ok(missing) => Ok(Check::Needed(format!("{} of {} objects", missing.len(), objects.len()))),
+        Ok(missing) => {
+            let changed = missing.iter().filter(|(_, lacks)| !lacks.is_empty());
+            let changed: Vec<_> =
+                changed.take(NAMED).map(|(m, l)| format!("; {}: {l}", rank::title(&m.object))).collect();
+            Ok(Check::Needed(format!("{} of {} objects{}", missing.len(), objects.len(), changed.concat())))
+        }
         Err(error) if error.class == Class::Transient => Ok(Check::Pending(error.what)),
         Err(error) => Err(error),
     }
@@ -249,6 +297,6 @@ impl Action for Secrets {
         let at = access::api(cx, access::first(cx)?).await?;
         let objects = Self::objects(cx).await?;
         let missing = missing(cx, &at, &objects.iter().collect::<Vec<_>>()).await?;
-        apply(cx, &at, &missing).await
+        apply(cx, &at, &missing.iter().map(|(m, _)| *m).collect::<Vec<_>>()).await
     }
 }

@@ -1,6 +1,6 @@
 //! `node.ready` and `node.script`: waiting for a node, and running a script of `steps/scripts` on it.
 
-use super::{access, regain};
+use super::{access, living, regain};
 use super::{Action, Check, FactKind, Facts, Place, StepContext};
 use crate::config::Settings;
 use crate::world::{Class, Ended, Error, Host, Result, Secret, Target};
@@ -114,9 +114,7 @@ impl RunScript {
             input.insert("AUTHORIZED_KEYS".to_owned(), keys.join("\n"));
         }
         if self.script == "peers.sh" {
-            let address = |n: &crate::config::NodeSettings| cx.facts.address(FactKind::PeerAddress, &n.key);
-            let peers: Result<Vec<_>> = cx.settings().nodes.iter().map(address).collect();
-            let words: Vec<_> = peers?.iter().map(ToString::to_string).collect();
+            let words: Vec<_> = living::peers(cx).await?.iter().map(ToString::to_string).collect();
             input.insert("PEERS".to_owned(), words.join(" "));
             input.insert("SELF".to_owned(), cx.facts.address(FactKind::PeerAddress, &cx.node()?.key)?.to_string());
         }

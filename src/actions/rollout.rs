@@ -133,8 +133,10 @@ impl Roll {
         let there = manifests::There::of(cx, at, &workloads).await?;
         for workload in workloads {
             let title = rank::title(&workload.object);
-            let Some(object) = there.object(workload).filter(|_| there.holds(workload)) else {
-                return Ok(Some((workload, true, format!("{title} is to be applied"))));
+            let lacks = there.lacks(workload);
+            let Some(object) = there.object(workload).filter(|_| lacks.is_none()) else {
+                let lacks = lacks.filter(|l| !l.is_empty()).map(|l| format!(": {l}")).unwrap_or_default();
+                return Ok(Some((workload, true, format!("{title} is to be applied{lacks}"))));
             };
             let first = self.0 == Until::Serving && serving.contains(&title);
             if let Some(missing) = if first { serves(object) } else { progress(object) } {

@@ -3,7 +3,7 @@
 use super::args::Global;
 use super::drawing::fitted;
 use super::drive;
-use super::exit::{before_a_run, Exit, Stop};
+use super::exit::{before_a_run, no_temporary_directory, Exit, Stop};
 use super::prepare;
 use super::retold::retold;
 use super::sandbox;
@@ -32,7 +32,7 @@ pub async fn dry_run(global: &Global, environment: &Environment) -> Result<Exit,
         true => Some(sandbox::running(global, &settings)?),
         false => None,
     };
-    let scratch = tempfile::tempdir().map_err(|e| Stop::usage(format!("no temporary directory: {e}"), ""))?;
+    let scratch = tempfile::tempdir().map_err(|e| no_temporary_directory(&e))?;
     let look = worlds::world(&settings, environment, card.as_ref(), scratch.path(), Arc::new(NobodyThere))?;
     let header = drive::header(&look, &settings, Mode::Live).await;
     let found = found(&look, &settings, "<run>").await?;

@@ -43,8 +43,12 @@ async fn break_into(State(control): State<Arc<Control>>, Path(disaster): Path<St
     if !allowed(&control, &headers) {
         return no(StatusCode::UNAUTHORIZED, "wrong control token");
     }
-    match control.served.lock().await.break_into(&disaster) {
-        Ok(()) => (StatusCode::OK, Json(json!({}))),
+    let mut served = control.served.lock().await;
+    match served.break_into(&disaster) {
+        Ok(()) => {
+            served.doors_open().await;
+            (StatusCode::OK, Json(json!({})))
+        }
         Err(why) => no(StatusCode::UNPROCESSABLE_ENTITY, why),
     }
 }

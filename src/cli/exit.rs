@@ -3,6 +3,7 @@
 use super::runs::ASIDE;
 use crate::engine::{Broken, JOURNAL};
 use std::fmt;
+use std::path::Path;
 
 /// How relight ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,7 +11,7 @@ use std::fmt;
 pub enum Exit {
     /// Done.
     Done = 0,
-    /// It failed; `relight resume` goes on where it stopped.
+    /// It failed; `relight resume` goes on where it stopped, if a run had begun.
     Failed = 1,
     /// Wrong usage or configuration; nothing was touched.
     Usage = 2,
@@ -79,6 +80,14 @@ impl fmt::Display for Stop {
 
 impl std::error::Error for Stop {}
 
+/// There is no room for what only this process needs.
+pub fn no_temporary_directory(error: &std::io::Error) -> Stop {
+    Stop::usage(
+        format!("no temporary directory: {error}"),
+        "let TMPDIR name a directory that can be written, or unset it",
+    )
+}
+
 /// An error from the outside before there is a run: nothing is there to resume.
 pub fn before_a_run(error: crate::world::Error) -> Stop {
     let stop = Stop::from(error);
@@ -100,6 +109,13 @@ impl From<Broken> for Stop {
         let remedy = match &broken {
             Broken::Write { .. } | Broken::Beside { .. } => {
                 "make room or mend the disk, then `relight resume`; nothing is done without the journal".to_owned()
+            }
+            Broken::Gone { place, .. } => {
+                let run = Path::new(place).file_name().unwrap_or_default().to_string_lossy();
+                format!(
+                    "put its directory back from a copy, then `relight resume`; where there is none, `relight reconstruct --run {run}` \
+                     makes the journal anew from the labels of what the run made (with --sandbox in the sandbox)"
+                )
             }
             Broken::Line { place, .. } | Broken::Read { place, .. } => {
                 let run = place.strip_suffix(&format!("/{JOURNAL}")).unwrap_or(place);

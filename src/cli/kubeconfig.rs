@@ -3,22 +3,26 @@
 use super::args::Global;
 use super::exit::Stop;
 use super::merge::{self, Mark};
+use super::retold::{quoted, retold};
 use super::runs::KeptRun;
 use super::say::say;
 use super::worlds::Environment;
 use super::{commands, kept, prepare, runs};
 use crate::actions::{FactKind, Mode};
 use crate::config::Settings;
-use crate::world::WorldKind;
+use crate::world::{Addresses, WorldKind};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::io::Write;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 /// What the API server's certificate is checked for: K3s puts it into every certificate that it issues.
 const SERVER_NAME: &str = "127.0.0.1";
 /// The port of the Kubernetes API.
 const API: u16 = 6443;
+/// The port of SSH.
+const SSH: u16 = 22;
 
 /// `relight kubeconfig [--merge]`.
 pub async fn kubeconfig(global: &Global, environment: &Environment, merge: bool) -> Result<(), Stop> {
@@ -42,13 +46,14 @@ pub async fn kubeconfig(global: &Global, environment: &Environment, merge: bool)
         let mark = Mark { cluster: name.clone(), world: run.world.word().to_owned(), uid: uid(&run) };
         let merged = merge::merge(&files(environment)?, &text, &mark, &known)?;
         merged.told().iter().for_each(|line| say!("{line}"));
+        eprintln!("{reach}");
         say!("use it: kubectl --context {name} get nodes");
     } else {
         let yaml = merge::yaml(&text)?;
         // Whoever reads may be gone.
         let _ = std::io::stdout().write_all(yaml.as_bytes());
+        eprintln!("{reach}");
     }
-    eprintln!("{reach}");
     Ok(())
 }
 
@@ -77,12 +82,35 @@ fn reached(settings: &Settings, run: &KeptRun) -> Result<(String, String), Stop>
     }
     let server = format!("{SERVER_NAME}:{API}");
     let reach = format!(
-        "it names https://{server}: the API is open to nobody outside (`api_access` is empty), so it needs a tunnel. \
-         `relight kubectl -- ...` makes its own; for other programs, with a key of `ssh_authorized_keys`: \
-         ssh -N -L {API}:{server} {}@{node}",
-        settings.cloud.user
+        "it names https://{server}: the API is open to nobody outside (`api_access` is empty), so it needs a tunnel first. \
+         `relight kubectl -- ...` makes its own; {}",
+        tunnel(settings, run, node, &server)
     );
-    Ok((server, reach))
+    Ok((server, retold(&reach)))
+}
+
+/// How other programs than relight get a tunnel: with a key that the nodes know.
+fn tunnel(settings: &Settings, run: &KeptRun, node: IpAddr, server: &str) -> String {
+    let addresses = match run.world {
+        WorldKind::Sandbox => Addresses::sandbox(),
+        _ => Addresses::identity(),
+    };
+    let port = match addresses.port(SSH) {
+        SSH => String::new(),
+        moved => format!(" -p {moved}"),
+    };
+    let own = run.directory.join(kept::IDENTITY);
+    let (with, key) = if run.state.facts.logs_in_as_the_operator() {
+        ("with your own keys", String::new())
+    } else if !settings.cloud.authorized_keys.is_empty() {
+        ("with a key of `ssh_authorized_keys`", String::new())
+    } else if own.exists() {
+        ("with the run's own key", format!(" -i {}", quoted(&own.display().to_string())))
+    } else {
+        return "other programs need a key that the nodes know: `ssh_authorized_keys` names none, and the run's own is encrypted"
+            .to_owned();
+    };
+    format!("for other programs, {with}: ssh -N -L {API}:{server}{port}{key} {}@{node}", settings.cloud.user)
 }
 
 /// The files that kubectl reads, in its order. Source: kubernetes.io, "Organizing Cluster Access Using kubeconfig Files".

@@ -4,7 +4,7 @@ use super::args::Global;
 use super::card;
 use super::drawing::fitted;
 use super::drive;
-use super::exit::{Exit, Stop};
+use super::exit::{no_temporary_directory, Exit, Stop};
 use super::prepare;
 use super::prompts;
 use super::runs;
@@ -32,7 +32,8 @@ impl Effects for LookOnly {
     fn note(&self, _text: &str) {}
 }
 
-/// Looks at the world step by step, as far as facts allow: a step whose server does not exist cannot be looked at.
+/// Looks at the world step by step, as far as facts allow: a step whose server does not exist cannot be looked at. Where a check
+/// refuses, the exit code says so.
 pub async fn plan_check(global: &Global, environment: &Environment, playbook: &str) -> Result<Exit, Stop> {
     let (prepared, mode) = prepare::as_it_would_run(global, playbook)?;
     let settings = &prepared.settings;
@@ -48,7 +49,7 @@ pub async fn plan_check(global: &Global, environment: &Environment, playbook: &s
     // Nor has one that takes down any of its own.
     runs.retain(|run| TakenDown::of_record(&run.state.settings).is_none());
     let last = runs.pop();
-    let scratch = tempfile::tempdir().map_err(|e| Stop::usage(format!("no temporary directory: {e}"), ""))?;
+    let scratch = tempfile::tempdir().map_err(|e| no_temporary_directory(&e))?;
     let directory = last.as_ref().map_or_else(|| scratch.path().to_owned(), |run| run.directory.clone());
     let world =
         worlds::world(settings, environment, card.as_ref().map(|c: &card::Card| c), &directory, Arc::new(NobodyThere))?;
@@ -56,18 +57,28 @@ pub async fn plan_check(global: &Global, environment: &Environment, playbook: &s
     let secrets = prompts::answered(kind, source, settings, all, Arc::new(|then| then())).await?;
     let world = World { secrets, ..world };
     let run = RunId { id: last.as_ref().map_or_else(|| "none".to_owned(), |r| r.id.clone()), mode };
+    let begun = last.is_some();
     let mut facts = last.map(|run| run.state.facts).unwrap_or_default();
     let header = drive::header(&world, settings, mode).await;
     let stdout = Term::stdout();
     if !global.json {
         say!("{}", fitted(&header, &stdout));
     }
-    let (mut missing, mut looks) = (0, Vec::new());
+    let (mut missing, mut refused, mut looks) = (0, 0, Vec::new());
+    // A refusal says something only where what comes before is done: what is yet to be fenced is refused by the step behind it.
+    let mut settled: Vec<bool> = Vec::new();
     for step in &prepared.plan.steps {
         let place = place(settings, &run, &prepared.scripts, step);
         let cx = StepContext { place, world: &world, facts: &facts, effects: &LookOnly };
         let limit = tokio::time::timeout(settings.timeouts.probe * 3, step.action.check(&cx)).await;
-        let (word, text, found) = told(limit.ok());
+        let (word, mut text, found) = told(limit.ok());
+        if !begun {
+            // There is nothing to resume.
+            text = text.replace("`relight resume`", "the run");
+        }
+        let clear = step.needs.iter().all(|need| settled.get(*need).copied().unwrap_or_default());
+        settled.push(clear && word == "done");
+        refused += usize::from(clear && word == "refused");
         missing += usize::from(word == "needed" || word == "refused");
         if global.json {
             looks.push(json!({ "id": step.id, "found": word, "text": text }));
@@ -79,13 +90,16 @@ pub async fn plan_check(global: &Global, environment: &Environment, playbook: &s
     if global.json {
         let all = json!({
             "v": 1, "playbook": prepared.plan.name, "cluster": settings.cluster, "world": kind.word(), "header": header,
-            "steps": looks, "to_do": missing,
+            "steps": looks, "to_do": missing, "refused": refused,
         });
         say!("{all}");
     } else {
         say!("{missing} of {} steps would have something to do", prepared.plan.steps.len());
+        if refused > 0 {
+            say!("at {refused} of them a run would be refused, or ask for what speaks against it");
+        }
     }
-    Ok(Exit::Done)
+    Ok(if refused > 0 { Exit::Refused } else { Exit::Done })
 }
 
 fn told(check: Option<WorldResult<Check>>) -> (&'static str, String, Facts) {

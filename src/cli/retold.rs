@@ -72,7 +72,7 @@ fn with(text: &str, flags: &str) -> String {
 }
 
 /// As a POSIX shell reads it as one word.
-fn quoted(word: &str) -> String {
+pub fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:@,".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         return word.to_owned();

@@ -5,6 +5,7 @@ use super::begin;
 use super::card::{self, Card};
 use super::exit::{Exit, Stop};
 use super::prepare::{self, Prepared};
+use super::retold::retold;
 use super::runs;
 use super::say::say;
 use crate::config::Settings;
@@ -34,7 +35,7 @@ pub async fn command(global: &Global, command: &SandboxCommand) -> Result<Exit, 
                     format!("`relight sandbox break {world}` puts it into that world; what is in it would be gone"),
                 ));
             }
-            let card = started(global, &settings).await?;
+            let card = started(global, &settings, World::Kept).await?;
             if let Some(world) = world {
                 broken(&card, world).await?;
             }
@@ -46,12 +47,18 @@ pub async fn command(global: &Global, command: &SandboxCommand) -> Result<Exit, 
                 card.profile
             );
         }
-        SandboxCommand::Stop => stop(global, &settings).await?,
+        SandboxCommand::Stop => {
+            let _undisturbed = match card::read(&global.state, &settings.cluster)? {
+                Some(_) => Some(no_run_acts(global, &settings, "stop")?),
+                None => None,
+            };
+            stop(global, &settings).await?;
+        }
         SandboxCommand::Status => status(global, &settings).await?,
         SandboxCommand::Env => env(global, &settings).await?,
         SandboxCommand::Break { disaster } => {
             let card = running(global, &settings)?;
-            let _undisturbed = no_run_acts(global, &settings)?;
+            let _undisturbed = no_run_acts(global, &settings, "break")?;
             broken(&card, disaster).await?;
             say!("the sandbox's world is {disaster} now");
         }
@@ -60,10 +67,11 @@ pub async fn command(global: &Global, command: &SandboxCommand) -> Result<Exit, 
     Ok(Exit::Done)
 }
 
-/// A run would find another world under its feet. Held while the world is changed, so that no live run begins meanwhile.
-fn no_run_acts(global: &Global, settings: &Settings) -> Result<Lock, Stop> {
+/// A run would find another world under its feet, or none. Held while the world is changed, so that no live run begins meanwhile.
+/// `then`: what shall be done to the sandbox.
+fn no_run_acts(global: &Global, settings: &Settings, then: &str) -> Result<Lock, Stop> {
     let directory = runs::cluster_directory(&global.state, WorldKind::Sandbox, &settings.cluster);
-    let lock = begin::lock(&directory, "none, it breaks the sandbox")?;
+    let lock = begin::lock(&directory, &format!("none, it is about to {then} the sandbox"))?;
     let all = runs::all(&global.state, &[WorldKind::Sandbox], &settings.cluster)?;
     // A rehearsal has a lock of its own.
     match all.iter().find(|run| Lock::is_held(&run.directory)) {
@@ -71,7 +79,7 @@ fn no_run_acts(global: &Global, settings: &Settings) -> Result<Lock, Stop> {
         Some(run) => Err(Stop::new(
             Exit::Locked,
             format!("run {} acts in the sandbox", run.id),
-            "wait until it has ended, or end it with Ctrl-C, then break the world",
+            format!("wait until it has ended, or end it with Ctrl-C, then {then} the sandbox"),
         )),
     }
 }
@@ -101,9 +109,10 @@ pub async fn ready_for(global: &Global, prepared: &Prepared) -> Result<Card, Sto
             return Ok(card);
         }
     }
-    let card = started(global, &prepared.settings).await?;
     // A rehearsal leaves the living cluster as it is, whatever it is.
     let spare = prepared.settings.spare.is_some();
+    let world = if spare { World::Kept } else { World::PutIntoDisaster };
+    let card = started(global, &prepared.settings, world).await?;
     if spare || runs::unfinished_in(global, &prepared.settings.cluster, &card.uid)? {
         return Ok(card);
     }
@@ -115,14 +124,23 @@ pub async fn ready_for(global: &Global, prepared: &Prepared) -> Result<Card, Sto
     Ok(card)
 }
 
+/// What becomes of the world in the sandbox that is asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum World {
+    /// Whatever is in it stays.
+    Kept,
+    /// What is in it will be gone at once.
+    PutIntoDisaster,
+}
+
 /// The running sandbox's card; where none runs, one is started. Another relight may be doing the same, or may have died while
-/// it did: then the lock is held already, and the card comes.
-async fn started(global: &Global, settings: &Settings) -> Result<Card, Stop> {
+/// it did: then the lock is held already, and the card comes. One of another profile is ended only where nothing is lost by that.
+async fn started(global: &Global, settings: &Settings, world: World) -> Result<Card, Stop> {
     let (begun, mut child) = (Instant::now(), None::<Child>);
     loop {
         if let Some(card) = card::read(&global.state, &settings.cluster)? {
-            let fits = card.profile == global.profile.word();
-            if fits || runs::unfinished_in(global, &settings.cluster, &card.uid)? {
+            if card.profile == global.profile.word() || stays(global, settings, &card, world).await? {
+                not_needed(child, &card);
                 return Ok(card);
             }
             stop(global, settings).await?;
@@ -138,6 +156,40 @@ async fn started(global: &Global, settings: &Settings) -> Result<Card, Stop> {
         }
         tokio::time::sleep(LOOK).await;
     }
+}
+
+/// Whether a sandbox of another profile goes on all the same, which is said.
+async fn stays(global: &Global, settings: &Settings, card: &Card, world: World) -> Result<bool, Stop> {
+    let why = if runs::unfinished_in(global, &settings.cluster, &card.uid)? {
+        "a run in it is not finished"
+    } else if world == World::Kept && holds_anything(card).await? {
+        "what is in it would be gone"
+    } else {
+        return Ok(false);
+    };
+    let (uid, profile, wanted) = (&card.uid, &card.profile, global.profile.word());
+    eprintln!(
+        "{}",
+        retold(&format!(
+            "the sandbox ({uid}, profile {profile}) goes on: {why}. `relight sandbox stop` makes room for one of profile {wanted}"
+        ))
+    );
+    Ok(true)
+}
+
+async fn holds_anything(card: &Card) -> Result<bool, Stop> {
+    let world = control(card, "/status").await?;
+    Ok(["servers", "records"]
+        .iter()
+        .any(|list| world.get(list).and_then(Value::as_array).is_some_and(|l| !l.is_empty())))
+}
+
+/// Ends a sandbox's process that came second: it may be so late that it would take the lock of one that was stopped meanwhile.
+fn not_needed(child: Option<Child>, card: &Card) {
+    let Some(mut child) = child.filter(|child| child.id() != card.pid) else { return };
+    // One that has ended by itself needs no signal.
+    let _ = child.kill();
+    let _ = child.wait();
 }
 
 fn not_started(why: &str) -> Stop {

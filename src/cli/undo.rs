@@ -5,7 +5,7 @@ use super::begin::{begin, Purpose};
 use super::exit::{before_a_run, Exit, Stop};
 use super::worlds::Environment;
 use super::{prepare, runs};
-use crate::actions::{earlier_records, undone, WANTED};
+use crate::actions::{earlier_records, undone, Behind, WANTED};
 use crate::config::Settings;
 use crate::world::{World, WorldKind};
 
@@ -42,10 +42,13 @@ pub async fn difference(look: &World, settings: &Settings, records: &[u8]) -> Re
     let now = look.dns.records(&zone.ok_or_else(invisible)?, &dns.hosts).await.map_err(before_a_run)?;
     let earlier = earlier_records(records).map_err(|why| Stop::usage(why, ""))?;
     let (batch, lines) = undone(&now, &earlier);
-    Ok(match batch.is_empty() {
-        true => "the records are as they were: nothing will be changed".to_owned(),
-        false => format!("the records will be changed:\n{}", lines.join("\n")),
-    })
+    if batch.is_empty() {
+        return Ok("the records are as they were: nothing will be changed".to_owned());
+    }
+    let behind = Behind::look(look, &settings.cluster, &earlier).await.map_err(before_a_run)?;
+    let (lines, servers) = (lines.join("\n"), behind.lines().join("\n"));
+    let against = behind.against().map(|text| format!("\n{text}")).unwrap_or_default();
+    Ok(format!("the records will be changed:\n{lines}\nbehind the addresses that they get:\n{servers}{against}"))
 }
 
 /// Puts the records where the run's step finds them.

@@ -39,6 +39,14 @@ pub enum Broken {
         /// The operating system's words.
         why: String,
     },
+    /// Its file no longer has its name: somebody removed or replaced it while the run wrote to it. Nothing may be done any more.
+    #[error("the journal {place} is gone: it was removed or replaced while the run wrote to it ({why})")]
+    Gone {
+        /// The run's directory.
+        place: String,
+        /// The operating system's words.
+        why: String,
+    },
     /// Another of the run's files could not be written: what would be done with it may be lost as well.
     #[error("{why}")]
     Beside {
@@ -213,13 +221,20 @@ impl Journal {
             return Ok(());
         }
         let covers = self.written.load(Ordering::SeqCst);
-        self.files.sync(JOURNAL).await.map_err(|e| self.fail(e.to_string()))?;
+        self.files.sync(JOURNAL).await.map_err(|e| match e.kind() {
+            std::io::ErrorKind::NotFound => self.gone(e.to_string()),
+            _ => self.fail(e.to_string()),
+        })?;
         *synced = covers;
         Ok(())
     }
 
     fn fail(&self, why: String) -> Broken {
         self.broken.get_or_init(|| Broken::Write { place: self.files.place(), why }).clone()
+    }
+
+    fn gone(&self, why: String) -> Broken {
+        self.broken.get_or_init(|| Broken::Gone { place: self.files.place(), why }).clone()
     }
 
     /// From now on every append fails: another of the run's files could not be written.

@@ -43,6 +43,37 @@ fn no_script_is_misspelt(dir: &Path) -> Result<(), String> {
     Ok(())
 }
 
+/// A file where nothing looks would be passed over without a word, and the binary's own used instead.
+fn no_file_is_out_of_place(dir: &Path) -> Result<(), String> {
+    let known = Source::embedded();
+    let names = |dir: &Path| -> Vec<String> {
+        let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).filter(|name| is_name(name)).collect()
+    };
+    let parts = |name: &str| EMBEDDED.get_dir(Path::new("scripts").join(name)).is_some();
+    let meant = |under: &str, name: &str| -> Option<PathBuf> {
+        let (stem, end) = name.rsplit_once('.').unwrap_or((name, ""));
+        let playbook = || dir.join(format!("{stem}.yaml"));
+        match (under, end) {
+            ("", "sh") => Some(dir.join("scripts").join(name)),
+            ("", "") if parts(name) => Some(dir.join("scripts").join(name)),
+            ("", "yml") => Some(playbook()),
+            ("scripts", "yaml" | "yml") if known.names().iter().any(|known| known == stem) => Some(playbook()),
+            _ => None,
+        }
+    };
+    for under in ["", "scripts"] {
+        let here = dir.join(under);
+        for name in names(&here) {
+            if let Some(meant) = meant(under, &name) {
+                let (file, meant) = (here.join(&name), meant.display().to_string());
+                return Err(format!("{}: nothing reads it there; move it to {meant}", file.display()));
+            }
+        }
+    }
+    Ok(())
+}
+
 impl Source {
     /// What the binary holds.
     pub fn embedded() -> Self {
@@ -51,13 +82,15 @@ impl Source {
     /// What the binary holds, overridden by this directory where it is given.
     ///
     /// # Errors
-    /// Where the directory cannot be read, or holds a script whose name is nearly one of the binary's; says so and what to do.
+    /// Where the directory cannot be read, or holds a script whose name is nearly one of the binary's, or a file where nothing
+    /// looks; says so and what to do.
     pub fn new(dir: Option<&Path>) -> Result<Self, String> {
         if let Some(dir) = dir {
             std::fs::read_dir(dir).map_err(|e| {
                 format!("the directory of playbooks {} cannot be read: {e}; give --steps a directory", dir.display())
             })?;
             no_script_is_misspelt(dir)?;
+            no_file_is_out_of_place(dir)?;
         }
         Ok(Self { dir: dir.map(Path::to_owned) })
     }

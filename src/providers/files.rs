@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use std::collections::BTreeMap;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -59,6 +59,18 @@ fn sync_name(path: &Path) -> io::Result<()> {
     File::open(above)?.sync_all()
 }
 
+/// Bytes on the disk that the next process does not find are not durable: somebody may have removed the directory meanwhile, and
+/// an open file outlives its name.
+fn still_named(file: &File, place: &Path) -> io::Result<()> {
+    let gone = || io::Error::new(ErrorKind::NotFound, format!("{} is gone or another file", place.display()));
+    let named = std::fs::metadata(place).map_err(|e| if e.kind() == ErrorKind::NotFound { gone() } else { e })?;
+    let own = file.metadata()?;
+    if (named.dev(), named.ino()) == (own.dev(), own.ino()) {
+        return Ok(());
+    }
+    Err(gone())
+}
+
 impl Inner {
     /// The absolute place of a path inside the run; what leads out of it is refused.
     fn place(&self, path: &str) -> io::Result<PathBuf> {
@@ -87,6 +99,7 @@ impl Inner {
     fn sync(&self, path: &str) -> io::Result<()> {
         let file = self.appending(path)?;
         file.sync_data()?;
+        still_named(&file, &self.place(path)?)?;
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, named)) = open.get_mut(path) {
             if !*named {
@@ -244,6 +257,26 @@ mod tests {
         files.append("f", b"+").await.unwrap();
         files.sync("f").await.unwrap();
         assert_eq!(files.read("f").await.unwrap().unwrap(), b"new+");
+    }
+
+    #[tokio::test]
+    async fn what_is_appended_to_a_file_that_lost_its_name_is_not_called_durable() {
+        let place = tempfile::tempdir().unwrap();
+        let root = place.path().join("run");
+        let files = RunFiles::open(&root).unwrap();
+        files.append("journal.jsonl", b"one\n").await.unwrap();
+        files.sync("journal.jsonl").await.unwrap();
+        // Moved away: it still has a name, but not the one that the next process looks under.
+        std::fs::rename(&root, place.path().join("elsewhere")).unwrap();
+        files.append("journal.jsonl", b"two\n").await.unwrap();
+        assert_eq!(files.sync("journal.jsonl").await.unwrap_err().kind(), ErrorKind::NotFound);
+        std::fs::create_dir(&root).unwrap();
+        std::fs::write(root.join("journal.jsonl"), "another's").unwrap();
+        let error = files.sync("journal.jsonl").await.unwrap_err();
+        assert!(error.kind() == ErrorKind::NotFound && error.to_string().contains("journal.jsonl"), "{error}");
+        std::fs::remove_dir_all(&root).unwrap();
+        std::fs::remove_dir_all(place.path().join("elsewhere")).unwrap();
+        assert_eq!(files.sync("journal.jsonl").await.unwrap_err().kind(), ErrorKind::NotFound);
     }
 
     #[tokio::test]

@@ -6,6 +6,7 @@
 
 use super::board::{Board, Line, State};
 use super::lines::line;
+use super::repeats::Repeats;
 use super::whole::{whole_text, Whole};
 use super::words::{fit, plain, time};
 use crate::engine::{Event, Listener, Told};
@@ -37,6 +38,7 @@ type Columns = Arc<dyn Fn() -> usize + Send + Sync>;
 
 struct Drawn {
     board: Board,
+    repeats: Repeats,
     /// Steps under way, by id: since when by the wall's clock, and their line where they have one.
     under_way: BTreeMap<String, (Instant, Option<ProgressBar>)>,
     /// Steps that ask a person, and since when by the wall's clock.
@@ -70,6 +72,7 @@ impl Bars {
         let shown = Arc::new(Mutex::new(whole));
         let drawn = Drawn {
             board: Board::default(),
+            repeats: Repeats::default(),
             under_way: BTreeMap::new(),
             asked: BTreeMap::new(),
             whole: ProgressBar::hidden(),
@@ -200,7 +203,8 @@ impl Listener for Bars {
                 if !std::mem::replace(&mut state.begun, true) {
                     self.begin(state);
                 }
-                if let Some(text) = line(&state.board, event).filter(|_| scrolls(event)) {
+                let news = state.repeats.is_news(*at, event) && scrolls(event);
+                if let Some(text) = line(&state.board, event).filter(|_| news) {
                     let text = fit(&format!("{:>8}  {text}", time(state.board.elapsed(*at))), (self.columns)());
                     match &mut state.held {
                         Some(held) => held.push(text),

@@ -1,6 +1,7 @@
 //! One plain line per event worth telling, for where there is no terminal.
 
 use super::board::{Board, Line};
+use super::repeats::Repeats;
 use super::words::{count, plain, time};
 use crate::engine::{Event, Found, Listener, Outcome, Told};
 use std::io::Write;
@@ -8,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 /// Writes plain lines: clock time since the run began, step, what happened. No control characters but the line's end.
 pub struct Lines<W: Write + Send> {
-    state: Mutex<(W, Board)>,
+    state: Mutex<(W, Board, Repeats)>,
 }
 
 impl<W: Write + Send> Lines<W> {
@@ -18,7 +19,7 @@ impl<W: Write + Send> Lines<W> {
             // A reader that is gone must not stop a recovery.
             let _ = writeln!(out, "{}", plain(line));
         }
-        Self { state: Mutex::new((out, Board::default())) }
+        Self { state: Mutex::new((out, Board::default(), Repeats::default())) }
     }
     /// Takes in what earlier processes told of this run (each event with its moment in milliseconds since the epoch), without
     /// writing it: for a resume, before anything is told.
@@ -31,9 +32,9 @@ impl<W: Write + Send> Listener for Lines<W> {
     fn told(&self, told: &Told) {
         let Told::Durable { at, event, .. } = told else { return };
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let (out, board) = &mut *state;
+        let (out, board, repeats) = &mut *state;
         board.take(*at, event);
-        if let Some(text) = line(board, event) {
+        if let Some(text) = line(board, event).filter(|_| repeats.is_news(*at, event)) {
             let _ = writeln!(out, "{:>8}  {text}", time(board.elapsed(*at)));
             let _ = out.flush();
         }
@@ -68,8 +69,9 @@ pub(super) fn line(board: &Board, event: &Event) -> Option<String> {
         }
         Event::StepRetry { step, attempt, class, error, wait_ms } => {
             let wait = time(std::time::Duration::from_millis(*wait_ms).as_secs_f64());
-            let failed = format!("attempt {attempt} failed ({}): {}", plain(class), plain(error));
-            of(step, format!("{failed}; again in {wait}"))
+            // Before the first attempt it is a look that failed.
+            let what = if *attempt == 0 { "a look".to_owned() } else { format!("attempt {attempt}") };
+            of(step, format!("{what} failed ({}): {}; again in {wait}", plain(class), plain(error)))
         }
         Event::GateAsked { step, text, .. } => of(step, format!("asks: {}", plain(text))),
         Event::GateAnswered { step, yes, .. } => of(step, format!("answered: {}", if *yes { "yes" } else { "no" })),
@@ -125,7 +127,7 @@ pub(super) fn why_in_words(why: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::samples::{good_run, tell, Paper, HEADER};
+    use crate::report::samples::{begin, good_run, retry, tell, Paper, HEADER};
 
     #[test]
     fn a_run_reads_as_plain_lines() {
@@ -206,5 +208,25 @@ mod tests {
           1m 00s  a change was accepted: dns.proxied is now false; steps looked at again: dns
           1m 01s  dns: needs a person: the zone is another account's; next: give a token of the zone's account
         "#);
+    }
+
+    #[test]
+    fn a_step_that_waits_long_does_not_fill_the_log_and_is_not_forgotten_either() {
+        let no = |text: &str| retry("voters", 0, "transient", text);
+        let mut events = vec![(0, good_run()[0].1.clone()), (0, begin("voters"))];
+        events.extend((1..600).map(|second| (second * 2_000, no("etcd has no majority"))));
+        events.push((1_200_000, no("the server is busy")));
+        let paper = Paper::default();
+        let lines = Lines::new(paper.clone(), "");
+        tell(&lines, &events);
+        let text = paper.text();
+        assert!(!text.contains("attempt 0"), "{text}");
+        let told = |what: &str| text.lines().filter(|line| line.contains(what)).count();
+        assert_eq!(told("the server is busy"), 1, "another reason is told at once: {text}");
+        let waiting = told("etcd has no majority");
+        assert!((4..=8).contains(&waiting), "twenty minutes in {waiting} lines: {text}");
+        // It begins anew with the step.
+        tell(&lines, &[(1_300_000, begin("voters")), (1_300_001, no("etcd has no majority"))]);
+        assert_eq!(paper.text().matches("etcd has no majority").count(), waiting + 1);
     }
 }

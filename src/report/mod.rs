@@ -20,6 +20,7 @@ mod proof;
 mod proof_text;
 mod proven;
 mod proven_text;
+mod repeats;
 #[cfg(test)]
 mod samples;
 mod status;

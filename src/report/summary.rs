@@ -141,7 +141,8 @@ pub(super) fn reasons(board: &Board) -> String {
         push(format!("\nNote: {}: {}", line.id, line.note));
     }
     for (line, failure) in board.steps.iter().filter_map(|l| Some((l, l.failure.as_ref()?))) {
-        push(format!("\n{}: {}: {}", line.id, why_in_words(&failure.why), failure.error));
+        let what = if failure.why == failure.error { String::new() } else { format!(": {}", failure.error) };
+        push(format!("\n{}: {}{what}", line.id, why_in_words(&failure.why)));
         if !failure.remedy.is_empty() {
             push(format!("  next: {}", failure.remedy));
         }
@@ -260,5 +261,14 @@ mod tests {
         let listed = text.split("Steps by time:").nth(1).unwrap();
         assert!(listed.trim_start().starts_with("s19"), "slowest first: {listed}");
         assert!(text.contains("  and 8 more, none over 7.0s\n"), "{text}");
+    }
+
+    #[test]
+    fn what_was_interrupted_is_told_once() {
+        let mut events = good_run()[..4].to_vec();
+        let (step, why, error) = ("server[node-1]".to_owned(), "interrupted".to_owned(), "interrupted".to_owned());
+        events.push((9_000, Event::StepFailed { step, why, error, remedy: String::new() }));
+        let text = summary(HEADER, pairs(&events));
+        assert!(text.contains("server[node-1]: interrupted\n"), "{text}");
     }
 }

@@ -103,14 +103,15 @@ pub(super) fn table(rows: &[Vec<String>]) -> String {
 }
 
 /// The text with lines no wider than this, broken at spaces. What goes on hangs under the line's last column (after the last two
-/// spaces in a row), or by two under its first word. A word that is wider than a line stays whole, to be copied whole.
+/// spaces in a row), or by two under its first word. A word that is wider than a line stays whole, to be copied whole; what stands between
+/// backticks is one word.
 pub fn fit(text: &str, width: usize) -> String {
     let mut out: Vec<String> = Vec::new();
     for line in text.split('\n') {
         let room = width.max(20);
         let (mut now, mut fresh) = (String::new(), true);
         let hang = hang(line, room);
-        for (i, word) in line.split(' ').enumerate() {
+        for (i, word) in words(line).into_iter().enumerate() {
             let wide = word.chars().count();
             // A word that the next line has no room for either is no better off there.
             let broken = now.chars().count() + 1 + wide > room && hang + wide <= room;
@@ -125,6 +126,23 @@ pub fn fit(text: &str, width: usize) -> String {
         out.push(now);
     }
     out.join("\n")
+}
+
+/// The line's words; a command between backticks is one, spaces and all.
+fn words(line: &str) -> Vec<&str> {
+    let (mut words, mut begin, mut quoted) = (Vec::new(), 0, false);
+    for (at, c) in line.char_indices() {
+        match c {
+            '`' => quoted = !quoted && line.get(at + 1..).is_some_and(|rest| rest.contains('`')),
+            ' ' if !quoted => {
+                words.extend(line.get(begin..at));
+                begin = at + 1;
+            }
+            _ => {}
+        }
+    }
+    words.extend(line.get(begin..));
+    words
 }
 
 /// Where what goes on after a line's break begins.
@@ -188,5 +206,17 @@ mod tests {
           journal  state/sandbox/demo/abcdefghijkl/journal.jsonl
                    and more
         "#);
+    }
+
+    #[test]
+    fn a_command_that_is_quoted_stays_whole_to_be_copied() {
+        let text = "  kubeconfig    works through SSH: `relight kubectl -- get nodes`, and `not closed is text";
+        insta::assert_snapshot!(fit(text, 50), @r#"
+          kubeconfig    works through SSH:
+                        `relight kubectl -- get nodes`,
+                        and `not closed is text
+        "#);
+        let long = fit("next: `relight resume --state /somewhere/far/away` goes on", 40);
+        assert!(long.contains("`relight resume --state /somewhere/far/away`"), "{long}");
     }
 }

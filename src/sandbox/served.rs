@@ -16,6 +16,7 @@ use crate::world::{Addresses, Clock, Random, Secret};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -25,6 +26,10 @@ const HETZNER: u16 = 18_001;
 const CLOUDFLARE: u16 = 18_002;
 /// Host of K3s' releases: the edge stands for it.
 const RELEASES: &str = "github.com";
+/// How long the doors of nodes may take to open, in wall time.
+const DOORS_OPEN: Duration = Duration::from_secs(10);
+/// Pause between two looks at whether one has.
+const DOOR_LOOK: Duration = Duration::from_millis(10);
 
 /// What a sandbox is opened with.
 pub struct Setting {
@@ -181,6 +186,29 @@ impl Served {
         }
         self.follow(clusters);
         Ok(())
+    }
+
+    /// Waits until the doors of all nodes with power take connections: who has put the sandbox into another world talks to its
+    /// nodes at once. Not for ever: a port may be somebody else's, and then what comes next says so.
+    pub async fn doors_open(&self) {
+        let (now, addresses) = (self.setting.clock.now(), Addresses::sandbox());
+        let machines = {
+            let mut model = lock(&self.model);
+            model.advance(now);
+            model.machines()
+        };
+        let powered = machines.into_iter().filter(|machine| machine.on).filter_map(|machine| machine.public);
+        let doors = powered.flat_map(|node| [22, 80].map(|port| addresses.reach(node.into(), port)));
+        let all = async {
+            for door in doors {
+                while tokio::net::TcpStream::connect(door).await.is_err() {
+                    tokio::time::sleep(DOOR_LOOK).await;
+                }
+            }
+        };
+        if tokio::time::timeout(DOORS_OPEN, all).await.is_err() {
+            tracing::warn!("a node's door does not open");
+        }
     }
 
     /// Joins to a fresh model what only the network doors have: real certificates and Kubernetes' objects.

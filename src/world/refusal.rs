@@ -30,6 +30,11 @@ pub fn not_served(doing: &str, kind: &Kind, never: bool) -> Error {
     error.code("KindNotServed")
 }
 
+/// What a person does about fields that another manager set: relight takes none over by force.
+const CONFLICT: &str =
+    "take the fields out of what relight applies to leave them to the other manager, or set them back with \
+     kubectl (`kubectl apply --server-side --force-conflicts --field-manager=relight -f FILE` does)";
+
 impl Refusal {
     /// The error of a call. `doing` says what was tried (`apply Deployment honeydue/api`); `writes` whether it could change
     /// anything: a 5xx to a write leaves its outcome open.
@@ -45,7 +50,7 @@ impl Refusal {
         match self.code {
             409 if !conflicts.is_empty() => {
                 let fields: Vec<_> = conflicts.iter().map(|(_, with, field)| format!("{with} over {field}")).collect();
-                let mut error = error(Class::Refused, "look who else manages the object; force takes the fields over");
+                let mut error = error(Class::Refused, CONFLICT);
                 error.what = format!("{doing}: {}", fields.join("; "));
                 error.code = Some("FieldManagerConflict".into());
                 error
@@ -94,6 +99,8 @@ mod tests {
         let error = Refusal { causes: vec![cause], ..refusal(409, "Conflict") }.error("apply ConfigMap a/b", true);
         assert_eq!((error.class, error.is("FieldManagerConflict")), (Class::Refused, true));
         assert!(error.what.contains("kubectl") && error.what.contains(".data.a"), "{}", error.what);
+        // What is told can be done: relight itself has no force.
+        assert!(error.remedy.contains("kubectl apply --server-side --force-conflicts"), "{}", error.remedy);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 #[path = "../support/desk.rs"]
 mod desk;
+mod mistakes;
 mod secrets;
 
 use desk::Desk;

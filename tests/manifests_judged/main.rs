@@ -81,3 +81,30 @@ fn what_validate_refuses_a_run_and_its_rehearsal_refuse_too() {
         }
     }
 }
+
+/// On fewer nodes than `minDomains` every node takes `maxSkew` of the pods, and the rest wait for ever.
+#[test]
+fn more_pods_than_so_few_nodes_may_ever_hold_are_found() {
+    let desk = Desk::new();
+    let config = desk.path("relight.yaml");
+    let text = fs::read_to_string(&config).unwrap();
+    let one = text.replacen("  node-2: {}\n", "", 1).replacen("  node-3: {}\n", "", 1);
+    assert_eq!(one.len() + "  node-2: {}\n  node-3: {}\n".len(), text.len());
+    fs::write(&config, &one).unwrap();
+    let (code, said) = validate(&desk);
+    assert_eq!((code, said.lines().count()), (Some(2), 1), "{said}");
+    let line = fs::read_to_string(desk.path("manifests/api.yaml")).unwrap();
+    let line = line.lines().position(|line| line.contains("minDomains")).unwrap() + 1;
+    assert!(said.starts_with(&format!("manifests/api.yaml:{line}:")), "{said}");
+    for part in ["minDomains 3", "1 node", "1 of 3 pods", "replicas"] {
+        assert!(said.contains(part), "{said} does not say {part}");
+    }
+    // As many as have room are no mistake, nor is one that only would rather have them apart.
+    let api = desk.path("manifests/api.yaml");
+    let text = fs::read_to_string(&api).unwrap();
+    for (old, new) in [("maxSkew: 1", "maxSkew: 3"), ("replicas: 3", "replicas: 1")] {
+        assert!(text.contains(old), "api does not contain {old}");
+        fs::write(&api, text.replacen(old, new, 1)).unwrap();
+        is_valid(&desk);
+    }
+}

@@ -15,6 +15,7 @@ mod description;
 mod wire;
 
 mod adopting;
+mod afterwards;
 mod canary;
 mod described;
 mod judged;

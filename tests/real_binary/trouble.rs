@@ -22,6 +22,29 @@ fn a_full_disk_ends_the_run_with_the_journals_code_and_a_resume_with_room_finish
 }
 
 #[test]
+fn a_run_whose_directory_is_removed_ends_with_the_journals_code_and_touches_nothing_more() {
+    let place = Place::new(&[]);
+    let mut running = place.start("rebuild", &REBUILD);
+    // Fencing, and with it all that is made, is yet to come.
+    assert!(running.said("\"event\":\"step_finished\",\"step\":\"preflight\"") || running.said("step_started"));
+    std::fs::remove_dir_all(place.path().join("state/sandbox/honeydue").join(only_run(&place))).unwrap();
+    let ended = running.end();
+    assert_eq!(ended.status.code(), Some(6), "{}", ended.stderr);
+    assert!(ended.stderr.contains("is gone") && ended.stderr.contains("relight reconstruct"), "{}", ended.stderr);
+    let world = place.json(&["sandbox", "status", "--json"])["world"].clone();
+    assert_eq!(world["servers"].as_array().unwrap().len(), 3, "nothing was made: {world}");
+}
+
+/// The only run's directory, while it is too young for anything else.
+fn only_run(place: &Place) -> String {
+    let entries = std::fs::read_dir(place.path().join("state/sandbox/honeydue")).unwrap().flatten();
+    let mut runs = entries.filter(|entry| entry.path().join("journal.jsonl").exists());
+    let run = runs.next().unwrap().file_name().into_string().unwrap();
+    assert!(runs.next().is_none());
+    run
+}
+
+#[test]
 fn without_an_ssh_program_nothing_is_touched() {
     let place = Place::new(&[("PATH".to_owned(), "/nowhere".to_owned())]);
     let ended = place.run("rebuild", &REBUILD);

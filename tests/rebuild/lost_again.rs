@@ -230,3 +230,28 @@ fn a_name_is_never_pointed_at_a_server_that_was_lost_before_its_record_could_be_
         assert_eq!(life.broken_promises(), Vec::<String>::new(), "{step}");
     }
 }
+
+#[test]
+fn a_peer_rule_is_never_made_for_a_server_that_was_lost_before() {
+    for (step, network) in [
+        ("peers[node-1]", NetworkSettings::Public),
+        ("firewall-peers", NetworkSettings::Public),
+        ("peers[node-2]", settings().cloud.network),
+    ] {
+        let mut settings = settings();
+        settings.cloud.network = network;
+        let mut life = Life::lost_with(Loss::Off, settings);
+        let name = format!("{}-node-3", life.settings.cluster);
+        let loses = AtStep::in_life(&mut life, step, move |model| lost(model, &name));
+        let end = life.process(&Tripwire::new());
+        assert!(loses.happened(), "{step} never started");
+        assert_eq!(end.outcome(), "failed", "{end:?}");
+        let named: Vec<String> = life.broken_promises().into_iter().filter(|p| p.starts_with("stranger")).collect();
+        assert_eq!(named, Vec::<String>::new(), "{step}");
+        let told = why(&life).into_iter().find(|told| told.starts_with(step)).unwrap();
+        assert!(told.contains("node-3 is lost: no server of this run has the address"), "{told}");
+        let end = gone_on_with(&life);
+        assert_eq!(end.outcome(), "succeeded", "{end:?} {:?}", why(&life));
+        assert_eq!(life.broken_promises(), Vec::<String>::new(), "{step}");
+    }
+}

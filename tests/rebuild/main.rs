@@ -15,6 +15,7 @@ mod addresses;
 mod adopt;
 mod by_hand;
 mod cloudflare_down;
+mod drift;
 mod every_playbook;
 mod fail_each_step;
 mod full_disk;

@@ -1,12 +1,14 @@
 //! The records of before a run, put back.
 
-use crate::life::Life;
+use crate::life::{End, Life};
 use crate::living::somebody;
 use crate::worlds::undoing;
 use relight::engine::Event;
-use relight::sandbox::doors::direct::Tripwire;
-use relight::sandbox::model::{lock, Filter, Loss};
+use relight::sandbox::doors::direct::{ScriptedPerson, Tripwire};
+use relight::sandbox::model::{lock, Filter, Loss, Power};
+use relight::world::Answer;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// What the names hold, in words.
 fn records(life: &Life) -> BTreeSet<String> {
@@ -35,7 +37,56 @@ fn the_records_of_before_a_run_are_put_back() {
         Event::StepFinished { step, text, .. } if step == "undo" => Some(text),
         _ => None,
     });
-    assert!(told.unwrap().contains("which does not run"), "the old servers are off, and nobody said so");
+    let told = told.unwrap();
+    assert_eq!(told.matches("which does not run").count(), 3, "each old server is off, and that is said once: {told}");
+    match end {
+        End::Finished(end) => assert_eq!(end.recovery_seconds, None, "nothing was recovered"),
+        end => panic!("{end:?}"),
+    }
+}
+
+/// What a person was shown as evidence.
+fn evidence(life: &Life) -> Vec<String> {
+    let asked = life.events().into_iter().filter_map(|(_, event)| match event {
+        Event::GateAsked { text, evidence: true, .. } => Some(text),
+        _ => None,
+    });
+    asked.collect()
+}
+
+#[test]
+fn that_servers_behind_the_earlier_addresses_do_not_run_is_evidence_and_unaccepted_nothing_is_changed() {
+    let (life, before) = after_a_rebuild();
+    let there = records(&life);
+    let nobody = ScriptedPerson::new([], Answer::Nobody("--confirm honeydue".to_owned()));
+    let end = life.process_with(&Tripwire::new(), Arc::new(nobody));
+    assert_eq!((end.outcome(), records(&life)), ("needs_person", there), "{end:?}");
+    let willing = Arc::new(ScriptedPerson::willing());
+    assert_eq!(life.process_with(&Tripwire::new(), willing.clone()).outcome(), "succeeded");
+    assert_eq!(records(&life), before);
+    let typed: Vec<_> = willing.asked().into_iter().filter_map(|asked| asked.type_this).collect();
+    assert_eq!(typed, ["honeydue"]);
+    let shown = evidence(&life);
+    for node in 1..=3 {
+        assert!(shown[0].contains(&format!("honeydue-node-{node}-old-")), "{shown:?}");
+    }
+}
+
+#[test]
+fn where_the_earlier_servers_run_again_nobody_is_asked() {
+    let (life, before) = after_a_rebuild();
+    {
+        let mut model = lock(&life.sandbox.model);
+        let now = model.now();
+        let old = model.servers(now, &somebody(), &Filter::labels("relight-state")).result.unwrap();
+        assert_eq!(old.len(), 3);
+        for server in old {
+            assert!(model.power(now, &somebody(), server.id, Power::On).result.is_ok());
+        }
+        model.advance(now + std::time::Duration::from_secs(120));
+    }
+    assert_eq!(life.process(&Tripwire::new()).outcome(), "succeeded");
+    assert_eq!((evidence(&life), records(&life)), (Vec::new(), before));
 }
 
 #[test]

@@ -252,7 +252,8 @@ impl Objects {
         }
         let replicas = asked.body()?.pointer("/spec/replicas").cloned().unwrap_or_default();
         let patch = json!({"spec": {"replicas": replicas}});
-        let stored = self.patch(what, PatchKind::Merge, patch, &asked.writer(""))?;
+        // The field is the scale's writer's now, as on the real server.
+        let stored = self.patch(what, PatchKind::Merge, patch, &asked.writer("scale"))?;
         Ok(Answer::json(200, &shown(&stored)))
     }
     /// One object in the form that was asked for.
