@@ -249,9 +249,8 @@ fn theirs(points: &[String]) -> Vec<usize> {
 
 #[test]
 fn killed_at_any_point_of_these_steps_it_comes_out_the_same() {
-    let begins: [(&str, fn() -> Life); 3] =
-        [("first", keeping), ("gone", || again(Ends::Gone)), ("off", || again(Ends::Off))];
-    for (what, begin) in begins {
+    for (what, ends) in [("first", None), ("gone", Some(Ends::Gone)), ("off", Some(Ends::Off))] {
+        let begin = || ends.map_or_else(keeping, again);
         let wanted = from(begin);
         let points = theirs(&wanted.points);
         assert!(points.len() >= 6, "{what}: {:?}", wanted.points);
