@@ -18,7 +18,7 @@ const REST: Duration = Duration::from_secs(900);
 /// Processes until a run must have ended: what a kill leaves under way may be in the way of the first.
 const MOST_PROCESSES: usize = 3;
 /// Schedules of each playbook in each test, by default: the longest ones have tests of their own beside these.
-const MOST: usize = 20;
+const MOST: usize = 12;
 
 fn names() -> Vec<String> {
     Source::embedded().names()

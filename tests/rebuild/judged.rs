@@ -12,7 +12,7 @@ use std::time::Duration;
 /// Processes after a kill until the run must have ended.
 const MOST_PROCESSES: usize = 3;
 /// Schedules of one test: all take too long in a debug build. `RELIGHT_SCHEDULES=2000` takes every single point.
-const MOST_SCHEDULES: usize = 70;
+const MOST_SCHEDULES: usize = 30;
 
 /// How a difference of the worlds begins, in words.
 pub const ANOTHER_WORLD: &str = "another world:\n";
