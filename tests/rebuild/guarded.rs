@@ -1,14 +1,14 @@
 //! A node is ours by the labels of the server that has its address: the guard lets nothing be done to any other.
 
 use crate::lease::{held_by_ann, lease};
+use crate::leave::{beside, given, itself};
 use crate::life::{settings, Life};
-use crate::living::somebody;
 use async_trait::async_trait;
 use relight::actions::{Action, Check, FactKind, Facts, Mode, Place, RunId, StepContext};
 use relight::engine::Event;
 use relight::playbook::{Binding, Source};
 use relight::sandbox::doors::direct::Tripwire;
-use relight::sandbox::model::{lock, Filter, Model, RecordChange, Start};
+use relight::sandbox::model::{lock, Model, Start};
 use relight::world::{label_value, Labels, Result, Target, ThingKind, CLUSTER, MANAGED_BY, RUN};
 use serde_json::Value;
 use std::net::IpAddr;
@@ -134,74 +134,11 @@ fn a_node_of_the_run_may_be_touched_and_live_any_of_the_cluster() {
     }
 }
 
-/// Says which servers a person accepted as the old cluster's, or asks for leave to take one for that.
-struct TakeOver {
-    server: i64,
-    accepted: Option<String>,
-    allowed: Arc<AtomicBool>,
-}
-
-#[async_trait]
-impl Action for TakeOver {
-    fn describe(&self, _: &Place<'_>) -> String {
-        format!("take server {} for the old cluster's", self.server)
-    }
-    fn inputs(&self, _: &Place<'_>) -> Value {
-        Value::Null
-    }
-    fn provides(&self) -> &'static [FactKind] {
-        match self.accepted {
-            Some(_) => &[FactKind::OldServers],
-            None => &[],
-        }
-    }
-    async fn check(&self, _: &StepContext<'_>) -> Result<Check> {
-        Ok(match &self.accepted {
-            Some(ids) => Check::Done(Facts::none().with(FactKind::OldServers, ids)),
-            None if self.allowed.load(Ordering::SeqCst) => Check::Done(Facts::none()),
-            None => Check::Needed("leave".to_owned()),
-        })
-    }
-    async fn apply(&self, cx: &StepContext<'_>) -> Result<()> {
-        let target = Target::Adopted { kind: "server", id: self.server };
-        cx.effects.permit(target.clone(), "label it").await?.covers(&target)?;
-        self.allowed.store(true, Ordering::SeqCst);
-        Ok(())
-    }
-}
-
 /// Whether a run of this mode may label a server that has these labels, where DNS names it and a person accepted it, or not.
 fn may_take_over(labels: Labels, named: bool, accepted: bool, mode: Mode) -> (bool, String) {
-    let settings = settings();
-    let mut model = Model::empty_world(&settings, &Start::default());
-    let address = model.place_foreign("live", "by-hand", labels).unwrap();
-    if named {
-        let record = RecordChange::address(&settings.dns.hosts[0], &address.to_string(), true, None);
-        model.place_record(&settings.dns.zone, &record);
-    }
-    let now = model.now();
-    let all = model.servers(now, &somebody(), &Filter::labels("")).result.unwrap();
-    let server = all.iter().find(|s| s.name == "by-hand").unwrap().id;
-    let mut life = Life::around(model, settings);
-    life.id = RunId { mode, ..life.id };
-    let text = "playbook: touch\nfor: total-loss\nsummary: x\nsteps:\n  - { id: said, do: { said: {} } }\n  \
-                - { id: take, do: { take: {} }, needs: [said], deadline: 2m }\n";
-    let allowed = Arc::new(AtomicBool::new(false));
+    let (life, server) = beside("by-hand", labels, named, mode);
     let ids = if accepted { format!("7 {server}") } else { "7".to_owned() };
-    let actions = |name: &str, _: &Value| {
-        let accepted = (name == "said").then(|| ids.clone());
-        Ok(Arc::new(TakeOver { server, accepted, allowed: allowed.clone() }) as Arc<dyn Action>)
-    };
-    let (source, nodes, default_deadline) =
-        (Source::embedded(), life.settings.nodes.clone(), life.settings.timeouts.step);
-    let binding = Binding { nodes: &nodes, default_deadline, mode, actions: &actions, source: &source };
-    life.plan = relight::playbook::load(text, "touch.yaml", &binding).unwrap_or_else(|problems| panic!("{problems:?}"));
-    life.process(&Tripwire::new());
-    let told = life.events().into_iter().filter_map(|(_, event)| match event {
-        Event::StepFailed { error, .. } => Some(error),
-        _ => None,
-    });
-    (allowed.load(Ordering::SeqCst), told.collect())
+    given(life, "take", &(FactKind::OldServers, ids), &Target::Adopted { kind: "server", id: server }, itself)
 }
 
 #[test]
@@ -221,60 +158,16 @@ fn a_server_without_labels_is_taken_over_only_live_where_a_person_accepted_it_an
     }
 }
 
-/// Says which lease a person has named, or asks for leave to delete one.
-struct Breaks {
-    id: i64,
-    named: Option<String>,
-    allowed: Arc<AtomicBool>,
-}
-
-#[async_trait]
-impl Action for Breaks {
-    fn describe(&self, _: &Place<'_>) -> String {
-        "break a lease".to_owned()
-    }
-    fn inputs(&self, _: &Place<'_>) -> Value {
-        Value::Null
-    }
-    async fn check(&self, _: &StepContext<'_>) -> Result<Check> {
-        Ok(match &self.named {
-            Some(id) => Check::Done(Facts::none().with(FactKind::BrokenLease, id)),
-            None if self.allowed.load(Ordering::SeqCst) => Check::Done(Facts::none()),
-            None => Check::Needed("leave".to_owned()),
-        })
-    }
-    async fn apply(&self, cx: &StepContext<'_>) -> Result<()> {
-        let target = Target::Cloud { kind: ThingKind::PlacementGroup.word(), id: self.id };
-        cx.effects.permit(target.clone(), "break it").await?.covers(&target)?;
-        self.allowed.store(true, Ordering::SeqCst);
-        Ok(())
-    }
-}
-
 #[test]
 fn the_guard_lets_nobody_break_a_lease_that_no_person_has_named() {
     for named in [true, false] {
-        let mut life = Life::around(Model::empty_world(&settings(), &Start::default()), settings());
+        let life = Life::around(Model::empty_world(&settings(), &Start::default()), settings());
         held_by_ann(&mut lock(&life.sandbox.model));
         let id = lease(&mut lock(&life.sandbox.model)).unwrap().0;
-        let text = "playbook: bad\nfor: total-loss\nsummary: x\nsteps:\n  - { id: said, do: { said: {} } }\n  \
-                    - { id: break, do: { break: {} }, needs: [said], deadline: 2m }\n";
-        let allowed = Arc::new(AtomicBool::new(false));
-        let actions = |name: &str, _: &Value| {
-            let named = (name == "said").then(|| if named { id.to_string() } else { "7".to_owned() });
-            Ok(Arc::new(Breaks { id, named, allowed: allowed.clone() }) as Arc<dyn Action>)
-        };
-        let (source, nodes) = (Source::embedded(), life.settings.nodes.clone());
-        let default_deadline = life.settings.timeouts.step;
-        let binding = Binding { nodes: &nodes, default_deadline, mode: Mode::Live, actions: &actions, source: &source };
-        life.plan = relight::playbook::load(text, "bad.yaml", &binding).unwrap_or_else(|p| panic!("{p:?}"));
-        life.process(&Tripwire::new());
-        let told = life.events().into_iter().filter_map(|(_, event)| match event {
-            Event::StepFailed { error, .. } => Some(error),
-            _ => None,
-        });
-        let told: String = told.collect();
-        assert_eq!(allowed.load(Ordering::SeqCst), named, "{told}");
+        let said = if named { id.to_string() } else { "7".to_owned() };
+        let target = Target::Cloud { kind: ThingKind::PlacementGroup.word(), id };
+        let (may, told) = given(life, "break", &(FactKind::BrokenLease, said), &target, itself);
+        assert_eq!(may, named, "{told}");
         assert_eq!(told.contains("the guard stopped step break: the lease of cluster honeydue"), !named);
     }
 }

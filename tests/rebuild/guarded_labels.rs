@@ -1,17 +1,17 @@
 //! What was made by hand is labelled where a person accepted it by its id, and nothing else is.
 
+use crate::leave::given;
 use crate::life::{settings, Life};
 use crate::living::somebody;
-use async_trait::async_trait;
-use relight::actions::{Action, Check, FactKind, Facts, Mode, Place, StepContext};
-use relight::engine::Event;
-use relight::playbook::{Binding, Source};
-use relight::sandbox::doors::direct::Tripwire;
+use relight::actions::FactKind;
 use relight::sandbox::model::{Filter, Model, RecordChange, Start, ThingState};
-use relight::world::{Labels, Result, Target, CLUSTER, MANAGED_BY};
-use serde_json::Value;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::Arc;
+use relight::world::{Labels, Permit, Target, CLUSTER, MANAGED_BY};
+
+/// Leave to take something over is leave to label it.
+fn its_labels(permit: &Permit, target: &Target) {
+    let Target::Adopted { kind, id } = *target else { panic!("{target}") };
+    permit.covers_labels(kind, id).unwrap();
+}
 
 /// Whether a run may label a firewall or an address without labels: one that is on a server of this label set, where a person
 /// accepted these things.
@@ -41,61 +41,8 @@ fn may_label(kind: &'static str, server: Labels, accepted: &str, on_another: boo
     }
     let accepted = accepted.replace("SERVER", &id_of("by-hand").to_string()).replace("ID", &id.to_string());
     model.advance(now + std::time::Duration::from_secs(60));
-    let mut life = Life::around(model, settings);
-    let text = "playbook: touch\nfor: hand-made\nsummary: x\nsteps:\n  - { id: said, do: { said: {} } }\n  \
-                - { id: take, do: { take: {} }, needs: [said], deadline: 2m }\n";
-    let allowed = Arc::new(AtomicBool::new(false));
-    let actions = |name: &str, _: &Value| {
-        let accepted = (name == "said").then(|| accepted.clone());
-        Ok(Arc::new(Labelled { kind, id, accepted, allowed: allowed.clone() }) as Arc<dyn Action>)
-    };
-    let (source, nodes, default_deadline) =
-        (Source::embedded(), life.settings.nodes.clone(), life.settings.timeouts.step);
-    let binding = Binding { nodes: &nodes, default_deadline, mode: Mode::Live, actions: &actions, source: &source };
-    life.plan = relight::playbook::load(text, "touch.yaml", &binding).unwrap_or_else(|problems| panic!("{problems:?}"));
-    life.process(&Tripwire::new());
-    let told = life.events().into_iter().filter_map(|(_, event)| match event {
-        Event::StepFailed { error, .. } => Some(error),
-        _ => None,
-    });
-    (allowed.load(Ordering::SeqCst), told.collect())
-}
-
-/// Says what a person accepted, or asks for leave to label it.
-struct Labelled {
-    kind: &'static str,
-    id: i64,
-    accepted: Option<String>,
-    allowed: Arc<AtomicBool>,
-}
-
-#[async_trait]
-impl Action for Labelled {
-    fn describe(&self, _: &Place<'_>) -> String {
-        format!("label {} {}", self.kind, self.id)
-    }
-    fn inputs(&self, _: &Place<'_>) -> Value {
-        Value::Null
-    }
-    fn provides(&self) -> &'static [FactKind] {
-        match self.accepted {
-            Some(_) => &[FactKind::Adopted],
-            None => &[],
-        }
-    }
-    async fn check(&self, _: &StepContext<'_>) -> Result<Check> {
-        Ok(match &self.accepted {
-            Some(things) => Check::Done(Facts::none().with(FactKind::Adopted, things)),
-            None if self.allowed.load(Ordering::SeqCst) => Check::Done(Facts::none()),
-            None => Check::Needed("leave".to_owned()),
-        })
-    }
-    async fn apply(&self, cx: &StepContext<'_>) -> Result<()> {
-        let target = Target::Adopted { kind: self.kind, id: self.id };
-        cx.effects.permit(target.clone(), "label it").await?.covers_labels(self.kind, self.id)?;
-        self.allowed.store(true, Ordering::SeqCst);
-        Ok(())
-    }
+    let life = Life::around(model, settings);
+    given(life, "take", &(FactKind::Adopted, accepted), &Target::Adopted { kind, id }, its_labels)
 }
 
 #[test]

@@ -32,6 +32,7 @@ mod kept_secrets;
 mod kill_anywhere;
 mod killed_again;
 mod lease;
+mod leave;
 mod life;
 mod living;
 mod lost_again;
