@@ -21,6 +21,9 @@ use std::collections::BTreeMap;
 /// The script that reads on a node what its run has lost, and lets the run's new key in.
 const SCRIPT: &str = "regain.sh";
 
+/// Why nobody can log in where the operator's own keys were never let in.
+const NO_KEY: &str = "the run's SSH key is lost, and relight.yaml names no other (`cloud.ssh_authorized_keys`)";
+
 /// Makes sure of a way in, and finds the K3s token again.
 pub(super) struct Access;
 
@@ -80,6 +83,10 @@ impl Access {
         let Server { name, id, .. } = server;
         let key = match access::vouched(cx, server).await? {
             Vouched::No(why) => return Ok(Standing::Shut(why)),
+            // Powered on it would let nobody in either; it may be off because it was given up, and the state then lost again.
+            Vouched::Silent if server.status == ServerStatus::Off && cx.settings().cloud.authorized_keys.is_empty() => {
+                return Ok(Standing::Shut(NO_KEY.to_owned()))
+            }
             Vouched::Silent if server.status == ServerStatus::Off => {
                 return Ok(Standing::Soon(format!(
                     "server {name} (id {id}) is off: power it on in the cloud's console"
@@ -95,8 +102,7 @@ impl Access {
         };
         let Some(address) = server.public_ip else { return Ok(Standing::Shut("it has no address".to_owned())) };
         if cx.settings().cloud.authorized_keys.is_empty() {
-            let why = "the run's SSH key is lost, and relight.yaml names no other (`cloud.ssh_authorized_keys`)";
-            return Ok(Standing::Shut(why.to_owned()));
+            return Ok(Standing::Shut(NO_KEY.to_owned()));
         }
         let user = cx.settings().cloud.user.clone();
         let host = Host { address: address.into(), user, host_keys: vec![key], identity: Identity::Own };

@@ -226,6 +226,33 @@ fn a_resume_of_a_reconstructed_run_may_be_killed_anywhere_and_lose_its_state_aga
 }
 
 #[test]
+fn a_state_that_is_lost_again_between_the_end_of_a_servers_power_and_its_deletion_is_gone_on_with() {
+    let begin = || Life::lost(Loss::Gone);
+    let wanted = from(begin);
+    let at = point(&wanted, "before harden.sh confirm");
+    let wire = Tripwire::new();
+    assert_eq!(reconstructed(begin, at).process(&wire).outcome(), "succeeded");
+    // The second is off as well, and the third is about to be.
+    let off: Vec<usize> = wire
+        .points()
+        .iter()
+        .enumerate()
+        .filter(|(_, name)| name.starts_with("after power off"))
+        .map(|(i, _)| i)
+        .collect();
+    assert_eq!(off.len(), 3, "{:?}", wire.points());
+    for point in off {
+        let life = reconstructed(begin, at);
+        assert!(matches!(life.process(&Tripwire::at(point)), End::Killed));
+        life.pass(AFTERS[1].pause);
+        life.lose_state();
+        life.reconstruct();
+        let wrong = ended(life, &wanted, &Counts::default());
+        assert_eq!(wrong, Vec::<String>::new(), "{point}");
+    }
+}
+
+#[test]
 fn what_only_a_reconstructed_run_does_fails_once_and_is_tried_again_or_settled_by_a_look() {
     let (own, none) = (|| with_own_keys(Loss::Gone), || Life::lost(Loss::Gone));
     let (wanted_own, wanted_none) = (from(own), from(none));
