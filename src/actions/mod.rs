@@ -37,6 +37,7 @@ mod regain;
 mod registry;
 mod rollout;
 mod server;
+mod server_end;
 mod shown_key;
 mod stock;
 mod teardown;

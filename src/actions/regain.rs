@@ -7,12 +7,9 @@
 use super::access::{self, Vouched};
 use super::dns::zone;
 use super::old::serves;
-use super::teardown::first_error;
-use super::thing::PEER;
+use super::server_end;
 use super::{Action, Check, FactKind, Facts, Place, StepContext};
-use crate::world::{
-    self, Ended, Error, Host, Identity, Result, Secret, Server, ServerStatus, Target, ThingKind, ThingSpec,
-};
+use crate::world::{self, Ended, Error, Host, Identity, Result, Secret, Server, ServerStatus, Target};
 use async_trait::async_trait;
 use futures::future::join_all;
 use serde_json::{json, Value};
@@ -229,7 +226,7 @@ impl Action for Access {
     }
 }
 
-/// Deletes the servers that a person gave up. Off first: what is off lets nobody in whose address is somebody else's by then.
+/// Deletes the servers that a person gave up.
 pub(super) struct GiveUp;
 
 impl GiveUp {
@@ -239,38 +236,6 @@ impl GiveUp {
             return Ok(Vec::new());
         }
         Ok(of_run(cx).await?.into_iter().filter(|server| given_up.contains(&server.id)).collect())
-    }
-    /// No rule of the cluster's firewalls lets in, as a peer, an address that is about to be given back.
-    async fn close(cx: &StepContext<'_>, doomed: &[Server]) -> Result<()> {
-        let freed: Vec<String> = doomed.iter().filter_map(|s| Some(format!("{}/32", s.public_ip?))).collect();
-        let selector = world::selector(&cx.settings().cluster, None);
-        for firewall in cx.world.cloud.things(ThingKind::Firewall, &selector).await? {
-            let ThingSpec::Firewall(rules) = &firewall.spec else { continue };
-            let mut left = rules.clone();
-            for rule in left.iter_mut().filter(|rule| rule.description == PEER) {
-                rule.addresses.retain(|address| !freed.contains(address));
-            }
-            left.retain(|rule| rule.description != PEER || !rule.addresses.is_empty());
-            if left != *rules {
-                let target = Target::Cloud { kind: "firewall", id: firewall.id };
-                let permit = cx.effects.permit(target, "let in no peer that goes").await?;
-                cx.world.cloud.set_firewall_rules(&permit, firewall.id, &left).await?;
-            }
-        }
-        Ok(())
-    }
-    async fn power_off(cx: &StepContext<'_>, server: &Server) -> Result<()> {
-        if server.status == ServerStatus::Off {
-            return Ok(());
-        }
-        let permit =
-            cx.effects.permit(Target::GivenUp { id: server.id }, &format!("power off {}", server.name)).await?;
-        cx.world.cloud.power_off(&permit, server.id).await
-    }
-    async fn delete(cx: &StepContext<'_>, server: &Server) -> Result<()> {
-        let what = format!("delete {}: nobody can log in to it", server.name);
-        let permit = cx.effects.permit(Target::GivenUp { id: server.id }, &what).await?;
-        cx.world.cloud.delete_server(&permit, server.id).await
     }
 }
 
@@ -294,9 +259,7 @@ impl Action for GiveUp {
         })
     }
     async fn apply(&self, cx: &StepContext<'_>) -> Result<()> {
-        let doomed = Self::doomed(cx).await?;
-        Self::close(cx, &doomed).await?;
-        first_error(join_all(doomed.iter().map(|server| Self::power_off(cx, server))).await)?;
-        first_error(join_all(doomed.iter().map(|server| Self::delete(cx, server))).await)
+        let target = |id| Target::GivenUp { id };
+        server_end::end(cx, &Self::doomed(cx).await?, target, "nobody can log in to it").await
     }
 }

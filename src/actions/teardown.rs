@@ -2,6 +2,7 @@
 //! remembered list, until there is nothing left.
 
 use super::going::{self, whose};
+use super::server_end;
 use super::{Action, Check, Facts, Place, StepContext};
 use crate::world::{Class, Error, Result, Target, ThingKind};
 use async_trait::async_trait;
@@ -32,13 +33,8 @@ impl Action for Servers {
         })
     }
     async fn apply(&self, cx: &StepContext<'_>) -> Result<()> {
-        let servers = going::servers(cx).await?;
-        let gone = servers.iter().map(|server| async move {
-            let target = Target::Cloud { kind: "server", id: server.id };
-            let permit = cx.effects.permit(target, &format!("delete {}", server.name)).await?;
-            cx.world.cloud.delete_server(&permit, server.id).await
-        });
-        first_error(join_all(gone).await)
+        let target = |id| Target::Cloud { kind: "server", id };
+        server_end::end(cx, &going::servers(cx).await?, target, "it is taken down").await
     }
 }
 

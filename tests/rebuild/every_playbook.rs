@@ -43,14 +43,10 @@ fn undisturbed(playbook: &str) -> (Vec<String>, Vec<String>) {
     (wire.points(), words(&life))
 }
 
-/// Whether it takes down, whatever happened, what it has made.
-fn takes_down(life: &Life) -> bool {
-    life.plan.steps.iter().any(|step| step.start == Start::Ended)
-}
-
 /// Whether a run came to its end: what failed before something was taken down is not tried again after it.
 fn ended(life: &Life, end: &End) -> bool {
-    end.outcome() == "succeeded" || (takes_down(life) && matches!(end, End::Finished(end) if end.over))
+    let takes_down = life.plan.steps.iter().any(|step| step.start == Start::Ended);
+    end.outcome() == "succeeded" || (takes_down && matches!(end, End::Finished(end) if end.over))
 }
 
 /// What is wrong once the run was gone on with until its end, in words.
@@ -63,9 +59,6 @@ fn gone_on_with(life: &Life, wanted: &[String]) -> Vec<String> {
         end = life.process(&Tripwire::new());
     }
     let mut wrong = life.broken_promises();
-    // All nodes go, one after the other: between two of them those that are left still know the first. Its address is in a network
-    // of their own, in which nobody else can get it.
-    wrong.retain(|w| !(takes_down(life) && w.starts_with("stranger: cloud.server.delete peer rule")));
     if !ended(life, &end) {
         wrong.push(format!("{end:?} {}", failures(life).join("\n")));
     } else if let Some(lines) = difference(&words(life), wanted) {

@@ -3,7 +3,7 @@
 use crate::judged::{all, thinned, AFTERS};
 use crate::life::{settings, End, Life};
 use crate::worlds::taking_down as then;
-use relight::config::TakenDown;
+use relight::config::{NetworkSettings, TakenDown};
 use relight::engine::Event;
 use relight::sandbox::doors::direct::{Keep, ScriptedPerson, Tripwire};
 use relight::sandbox::model::{lock, Caller, Entry, Fault, FaultKind, Loss, Matcher, Model, RecordChange, Start};
@@ -164,8 +164,42 @@ fn names_go_before_servers_and_protection_before_both() {
     let mut ops: Vec<&str> =
         model.ledger.applied().filter(|e| e.who.run == life.id.id).map(|e| e.op.as_str()).collect();
     ops.dedup();
-    let first = ["cloud.placement_group.create", "cloud.server.protect", "dns.batch", "cloud.server.delete"];
-    assert_eq!(&ops[..4], first, "{ops:?}");
+    let first = [
+        "cloud.placement_group.create",
+        "cloud.server.protect",
+        "dns.batch",
+        "cloud.server.poweroff",
+        "cloud.server.delete",
+    ];
+    assert_eq!(&ops[..5], first, "{ops:?}");
+}
+
+#[test]
+fn a_teardown_that_stops_between_two_servers_leaves_none_that_lets_a_stranger_in_as_its_peer() {
+    for network in [settings().cloud.network, NetworkSettings::Public] {
+        let begin = || {
+            let mut settings = settings();
+            settings.cloud.network = network.clone();
+            let life = Life::lost_with(Loss::Gone, settings);
+            assert_eq!(life.process(&Tripwire::new()).outcome(), "succeeded");
+            let mut down = then(&life, "teardownaaaa", TakenDown::Living);
+            down.settings.cloud.network = network.clone();
+            down
+        };
+        let wire = Tripwire::new();
+        assert_eq!(begin().process(&wire).outcome(), "succeeded");
+        let deletes: Vec<usize> =
+            (0..wire.points().len()).filter(|i| wire.points()[*i].contains("delete server")).collect();
+        assert!(deletes.len() >= 6, "{:?}", wire.points());
+        for point in deletes {
+            let life = begin();
+            assert!(matches!(life.process(&Tripwire::at(point)), End::Killed), "not killed at {point}");
+            life.pass(REST);
+            assert_eq!(life.broken_promises(), Vec::<String>::new(), "killed at {point}");
+            assert_eq!(life.process(&Tripwire::new()).outcome(), "succeeded");
+            assert_eq!(life.broken_promises(), Vec::<String>::new(), "killed at {point}, and gone on with");
+        }
+    }
 }
 
 fn was_told(life: &Life) -> String {
